@@ -1,0 +1,16 @@
+//! What a monitored host and its monitoring server agree on.
+//!
+//! The data's way is one way: a file's [text](ini) becomes sections, sections become [definitions](definition), definitions a
+//! [registration], which the server publishes for the checking program, which computes [probes](probe) from it. This crate
+//! does no I/O: it is the same code on the host, on the server and in the probe, so that the three cannot disagree.
+
+pub mod definition;
+pub mod diagnostic;
+pub mod host;
+pub mod ini;
+pub mod probe;
+pub mod published;
+pub mod registration;
+pub mod service;
+pub mod state;
+pub mod value;

@@ -1,0 +1,79 @@
+//! `ldap`: a directory server answers a search.
+
+use super::{Default, Key, Kind, Rule, Ssl, Tls};
+use crate::probe::{Plugin, Probe, Subject};
+use crate::value;
+
+pub(super) static KIND: Kind = Kind {
+    name: "ldap",
+    summary: "does valid LDAP",
+    description: "The entry `base` is searched for, anonymously or after a bind with `username` (a DN) and `password`.",
+    keys: &[
+        Key {
+            name: "port",
+            value: &value::PORT,
+            default: Default::BySsl { plain: "389", ssl: "636" },
+            summary: "the TCP port",
+        },
+        Key {
+            name: "base",
+            value: &value::DN,
+            default: Default::Is(""),
+            summary: "the entry to search for; nothing is the root DSE",
+        },
+        Key {
+            name: "username",
+            value: &value::TEXT,
+            default: Default::Absent,
+            summary: "the DN to bind with; needs `password`",
+        },
+        Key {
+            name: "password",
+            value: &value::TEXT,
+            default: Default::Absent,
+            summary: "the password to bind with; needs `username`",
+        },
+    ],
+    tls: Tls::Upgradable,
+    rules: &[Rule::Together("username", "password")],
+    example: "type = ldap\nbase = dc=example,dc=org\n",
+    probes,
+};
+
+fn probes(subject: &Subject<'_>) -> Vec<Probe> {
+    let base = subject.text("base").unwrap_or_default();
+    let mut plugin =
+        Plugin::new("check_ldap", subject.address_and_port()).with(["-3".to_owned(), "-b".to_owned(), base]);
+    match subject.ssl() {
+        Ssl::Off => {}
+        Ssl::Direct => plugin = plugin.with(["-S"]),
+        Ssl::Starttls => plugin = plugin.with(["-T"]),
+    }
+    if subject.ssl() != Ssl::Off {
+        // The certificate is judged by a probe of its own: expired and down are different things.
+        plugin.environment.push(("LDAPTLS_REQCERT", "never".into()));
+    }
+    if let (Some(username), Some(password)) = (subject.text("username"), subject.text("password")) {
+        plugin = plugin.with(["-D".to_owned(), username]);
+        plugin.secrets.push(("pass", password));
+    }
+    vec![Probe::plugin(plugin)]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::definition::tests::main_plugin;
+
+    #[test]
+    fn the_password_is_no_argument() {
+        assert_eq!(main_plugin("type = ldap"), "check_ldap -H 192.0.2.1 -p 389 -3 -b ");
+        assert_eq!(
+            main_plugin("type = ldap\nssl = True\nbase = dc=a\nusername = cn=x\npassword = s3cret"),
+            "LDAPTLS_REQCERT=never check_ldap -H 192.0.2.1 -p 636 -3 -b dc=a -S -D cn=x (pass)"
+        );
+        assert_eq!(
+            main_plugin("type = ldap\nssl = starttls"),
+            "LDAPTLS_REQCERT=never check_ldap -H 192.0.2.1 -p 389 -3 -b  -T"
+        );
+    }
+}

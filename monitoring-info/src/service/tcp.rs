@@ -1,0 +1,39 @@
+//! `tcp`: a port accepts a connection.
+
+use super::{Default, Key, Kind, Ssl, Tls};
+use crate::probe::{Plugin, Probe, Subject};
+use crate::value;
+
+pub(super) static KIND: Kind = Kind {
+    name: "tcp",
+    summary: "accepts a connection",
+    description: "Nothing is sent and nothing is expected, except that with `ssl` the TLS handshake must succeed.",
+    keys: &[Key { name: "port", value: &value::PORT, default: Default::Mandatory, summary: "the TCP port" }],
+    tls: Tls::Direct,
+    rules: &[],
+    example: "type = tcp\nport = 5432\n",
+    probes,
+};
+
+fn probes(subject: &Subject<'_>) -> Vec<Probe> {
+    let plugin = Plugin::new("check_tcp", subject.address_and_port());
+    vec![Probe::plugin(match subject.ssl() {
+        Ssl::Off | Ssl::Starttls => plugin,
+        Ssl::Direct => plugin
+            .with(["-S".to_owned(), format!("--sni={}", subject.text("ssl_hostname").unwrap_or_default())]),
+    })]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::definition::tests::main_plugin;
+
+    #[test]
+    fn a_connection_and_with_ssl_a_handshake() {
+        assert_eq!(main_plugin("type = tcp\nport = 5432"), "check_tcp -H 192.0.2.1 -p 5432");
+        assert_eq!(
+            main_plugin("type = tcp\nport = 5432\nssl = 1"),
+            "check_tcp -H 192.0.2.1 -p 5432 -S --sni=web1.example.org"
+        );
+    }
+}

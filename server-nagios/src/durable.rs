@@ -1,0 +1,68 @@
+//! Files that are either old or new, whatever happens in between, and locks.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Replaces a file: written beside it, synced, renamed over it, and the folder synced. When this returns, the new
+/// content survives a power cut; when it fails or the process dies, the old one is whole.
+///
+/// # Errors
+/// Whatever the file system says; nothing has changed then, except that after a failure of the last sync the new
+/// content is there and may not survive a power cut.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(fs::Permissions::from_mode(mode))
+        .tempfile_in(folder)?;
+    file.write_all(content)?;
+    // The umask may have taken bits away; the mode is part of the promise.
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// Makes what happened to a folder's entries durable.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// An exclusive lock, held until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File);
+
+impl Lock {
+    /// Waits for the lock.
+    ///
+    /// # Errors
+    /// The file cannot be made or locked.
+    pub fn wait(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+        Ok(Self(file))
+    }
+
+    /// Takes the lock, or says that somebody else has it.
+    ///
+    /// # Errors
+    /// The file cannot be made or locked.
+    pub fn attempt(path: &Path) -> io::Result<Option<Self>> {
+        let file = open(path)?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().create(true).truncate(false).write(true).mode(0o600).open(path)
+}

@@ -1,0 +1,121 @@
+//! The registry: the newest accepted registration of every host.
+//!
+//! One file a host, named for the bound name, replaced as a whole and synced before the client is answered. What
+//! leaves on purpose leaves a tombstone, so that a file that merely vanished is seen to be an accident.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use monitoring_info::host::HostName;
+use monitoring_info::registration::Registration;
+use serde::{Deserialize, Serialize};
+
+use crate::durable;
+use crate::paths::Paths;
+
+/// A host in the registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The version of this document: 1.
+    pub version: u32,
+    /// The bound name.
+    pub name: HostName,
+    /// The key that it came with, as `SHA256:…`.
+    pub fingerprint: String,
+    /// When this registration was accepted.
+    pub received: Timestamp,
+    /// The address that the host connected from.
+    pub peer: IpAddr,
+    /// The address to probe, unless the administrator set one.
+    pub address: IpAddr,
+    /// What the host said.
+    pub registration: Registration,
+    /// Set when the host is to be watched no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<Withdrawn>,
+}
+
+/// Who said that a host is to be watched no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Withdrawn {
+    /// The host itself deregistered.
+    ByHost,
+    /// The server's administrator removed it.
+    ByAdministrator,
+}
+
+/// Why the registry could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// `read`, `write`, …
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that is not ours, or damaged.
+    #[error("{} is damaged; the host's next registration replaces it", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// The record of a host, if there is one.
+///
+/// # Errors
+/// It cannot be read, or is damaged.
+pub fn load(paths: &Paths, name: &HostName) -> Result<Option<Record>, Error> {
+    let path = paths.record(name);
+    match fs::read(&path) {
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Damaged { path, source })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::File { action: "read", path, source }),
+    }
+}
+
+/// Replaces the record of a host; when this returns, it is durable.
+///
+/// # Errors
+/// It cannot be written; the old one stays.
+pub fn store(paths: &Paths, record: &Record) -> Result<(), Error> {
+    let path = paths.record(&record.name);
+    let mut bytes =
+        serde_json::to_vec_pretty(record).map_err(|source| Error::Damaged { path: path.clone(), source })?;
+    bytes.push(b'\n');
+    durable::replace(&path, &bytes, 0o640).map_err(|source| Error::File { action: "write", path, source })
+}
+
+/// The names in the registry, sorted; tombstones included.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn names(paths: &Paths) -> Result<Vec<HostName>, Error> {
+    let folder = paths.registry();
+    let fail = |source| Error::File { action: "read", path: folder.clone(), source };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(fail)? {
+        let file = entry.map_err(fail)?.file_name();
+        // What is no host's file (a half-written `.new-…` of a killed process) is nobody's record.
+        if let Some(name) =
+            file.to_str().and_then(|file| file.strip_suffix(".json")).and_then(|stem| stem.parse().ok())
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
