@@ -42,8 +42,10 @@ pub(super) static KIND: Kind = Kind {
 
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
     let base = subject.text("base").unwrap_or_default();
-    let mut plugin =
-        Plugin::new("check_ldap", subject.address_and_port()).with(["-3".to_owned(), "-b".to_owned(), base]);
+    // The values stand in the options' own arguments: monitoring-plugins (2.3.3) reads an argument that begins with
+    // `--extra-opts` as the option that has it read any file, even where it is another option's value.
+    let mut plugin = Plugin::new("check_ldap", subject.address_and_port())
+        .with(["-3".to_owned(), format!("--base={base}")]);
     match subject.ssl() {
         Ssl::Off => {}
         Ssl::Direct => plugin = plugin.with(["-S"]),
@@ -54,7 +56,7 @@ fn probes(subject: &Subject<'_>) -> Vec<Probe> {
         plugin.environment.push(("LDAPTLS_REQCERT", "never".into()));
     }
     if let (Some(username), Some(password)) = (subject.text("username"), subject.text("password")) {
-        plugin = plugin.with(["-D".to_owned(), username]);
+        plugin = plugin.with([format!("--bind={username}")]);
         plugin.secrets.push(("pass", password));
     }
     vec![Probe::plugin(plugin)]
@@ -66,14 +68,14 @@ mod tests {
 
     #[test]
     fn the_password_is_no_argument() {
-        assert_eq!(main_plugin("type = ldap"), "check_ldap -H 192.0.2.1 -p 389 -3 -b ");
+        assert_eq!(main_plugin("type = ldap"), "check_ldap -H 192.0.2.1 -p 389 -3 --base=");
         assert_eq!(
             main_plugin("type = ldap\nssl = True\nbase = dc=a\nusername = cn=x\npassword = s3cret"),
-            "LDAPTLS_REQCERT=never check_ldap -H 192.0.2.1 -p 636 -3 -b dc=a -S -D cn=x (pass)"
+            "LDAPTLS_REQCERT=never check_ldap -H 192.0.2.1 -p 636 -3 --base=dc=a -S --bind=cn=x (pass)"
         );
         assert_eq!(
             main_plugin("type = ldap\nssl = starttls"),
-            "LDAPTLS_REQCERT=never check_ldap -H 192.0.2.1 -p 389 -3 -b  -T"
+            "LDAPTLS_REQCERT=never check_ldap -H 192.0.2.1 -p 389 -3 --base= -T"
         );
     }
 }
