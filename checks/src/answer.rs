@@ -1,0 +1,92 @@
+//! An answer to the engine: one line, as the monitoring-plugins guidelines have it ("Plugin Output for Nagios").
+//!
+//! The engine splits the line at `|` and stores it in files of lines. So text that is not ours can hold neither: what is
+//! not printable becomes a blank, and `|` becomes `¦`.
+
+use std::error::Error;
+use std::fmt;
+
+use monitoring_info::host::is_unprintable;
+use monitoring_info::state::State;
+
+/// The longest sentence in characters: the engine cuts at 8 KiB, a person stops reading long before.
+const SENTENCE_MAX: usize = 1000;
+
+/// An answer. Display gives the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The state, which is also the exit status.
+    pub state: State,
+    sentence: String,
+    performance: Option<String>,
+}
+
+impl Answer {
+    /// An answer with a sentence for a person.
+    #[must_use]
+    pub fn new(state: State, sentence: &str) -> Self {
+        Self { state, sentence: neutral(sentence), performance: None }
+    }
+
+    /// We could not tell, and this is why.
+    #[must_use]
+    pub fn unknown(sentence: &str) -> Self {
+        Self::new(State::Unknown, sentence)
+    }
+
+    /// We could not tell, because of this error and its causes.
+    #[must_use]
+    pub fn failed(error: &dyn Error) -> Self {
+        let mut sentence = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            sentence.push_str(": ");
+            sentence.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self::unknown(&sentence)
+    }
+
+    /// With performance data: `'label'=value[UOM];[warn];[crit];[min];[max]`.
+    #[must_use]
+    pub fn with_performance(mut self, performance: String) -> Self {
+        self.performance = Some(performance);
+        self
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.state, self.sentence)?;
+        self.performance.as_ref().map_or(Ok(()), |performance| write!(f, "|{performance}"))
+    }
+}
+
+fn neutral(text: &str) -> String {
+    text.chars()
+        .take(SENTENCE_MAX)
+        .map(|c| match c {
+            '|' => '¦',
+            c if is_unprintable(c) => ' ',
+            c => c,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_forges_neither_lines_nor_performance_data() {
+        let answer = Answer::unknown("a|b=1\nOK: all is well\u{2028}\x1b[2J\0");
+        assert_eq!(answer.to_string(), "UNKNOWN: a¦b=1 OK: all is well  [2J ");
+    }
+
+    #[test]
+    fn the_line_is_short_and_its_performance_data_whole() {
+        let answer = Answer::unknown(&"ä".repeat(100_000)).with_performance("age=1s".into());
+        assert!(answer.to_string().len() < 4096);
+        assert!(answer.to_string().ends_with("|age=1s"));
+    }
+}

@@ -1,0 +1,107 @@
+//! The published registration, as files below the server's state folder.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use monitoring_info::host::HostName;
+use monitoring_info::published::{self, Published};
+
+/// The server's state folder.
+#[derive(Debug)]
+pub struct Server {
+    state: PathBuf,
+}
+
+/// Why a published registration cannot be used. Display says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is none.
+    #[error(
+        "{0} is not published on this server; `auto-monitor-server show {0}` says what became of its registration"
+    )]
+    Absent(HostName),
+    /// It cannot be read by the user that runs this.
+    #[error(
+        "cannot read {}, which the engine's user must be able to; `auto-monitor-server doctor` says what to mend",
+        path.display()
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no document that this program understands.
+    #[error("{} is damaged; `auto-monitor-server publish` writes it anew", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// It was written by another version.
+    #[error(
+        "{} has version {version}, this program reads {}; upgrade both to the same release and run \
+         `auto-monitor-server publish`",
+        path.display(),
+        published::VERSION
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// It is another host's.
+    #[error("{} is about {found}; `auto-monitor-server publish` writes it anew", path.display())]
+    AnotherHost {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        found: HostName,
+    },
+}
+
+impl Server {
+    /// The server whose files are below this root.
+    pub fn below(root: &Path) -> Self {
+        Self { state: root.join(published::STATE_DIR) }
+    }
+
+    /// What is published of a host.
+    ///
+    /// # Errors
+    /// It is absent, unreadable, damaged, or not what its name says.
+    pub fn published(&self, host: &HostName) -> Result<Published, Error> {
+        let path = self.state.join(published::DOCUMENTS_DIR).join(format!("{host}.json"));
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::Absent(host.clone())),
+            Err(source) => return Err(Error::Unreadable { path, source }),
+        };
+        let document: Published = match serde_json::from_slice(&bytes) {
+            Ok(document) => document,
+            Err(source) => return Err(Error::Damaged { path, source }),
+        };
+        if document.version != published::VERSION {
+            return Err(Error::Version { path, version: document.version });
+        }
+        if document.name != *host {
+            return Err(Error::AnotherHost { path, found: document.name });
+        }
+        Ok(document)
+    }
+
+    /// When a host was last heard from.
+    ///
+    /// # Errors
+    /// Nothing says so, or it cannot be read.
+    pub fn last_heard_from(&self, host: &HostName) -> Result<SystemTime, Error> {
+        let path = self.state.join(published::SEEN_DIR).join(host.as_str());
+        fs::metadata(&path)
+            .and_then(|metadata| metadata.modified())
+            .map_err(|source| Error::Unreadable { path, source })
+    }
+}
