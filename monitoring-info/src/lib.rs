@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod host;
 pub mod ini;
 pub mod probe;
+pub mod overrides;
 pub mod published;
 pub mod registration;
 pub mod service;

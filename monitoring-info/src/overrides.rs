@@ -1,0 +1,504 @@
+//! The administrator's own file, `/etc/auto-monitor/overrides.conf`: which services are not to be watched, and which
+//! keys of a package's definitions are wrong on this host.
+//!
+//! A section names a service, or several by a pattern with `*` and `?`. It may name services that do not exist yet: an
+//! opt-out said before the package is installed holds from the first moment.
+//!
+//! # Which section wins
+//! Each key is decided by itself: the section with exactly the service's name before any pattern, and of several
+//! patterns the one that stands last. A pattern replaces a key only of types that have it (`[*]` with
+//! `expire_before_days` means every definition with a certificate); a section with the exact name is taken at its
+//! word, and a key that the type does not have is an error.
+//!
+//! # When an opt-out ends
+//! `until` is the first day on which the service is watched again. An opt-out that has ended counts for nothing, so
+//! that a pattern that opts the service out without end still does.
+//!
+//! # What a fault does
+//! What is clearly said holds; what is not is as if it were not written, and is an error on every run, with a word on
+//! what holds meanwhile. So a service is opted out only where `enabled = no` can be read. In doubt it is watched: an
+//! alarm too many is noticed, one too few is not.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use crate::definition::{Draft, Setting, SourceFile};
+use crate::diagnostic::{Problem, suggestion};
+use crate::host::{SERVICE_NAME_MAX, ServiceName, quoted};
+use crate::ini::{Document, Entry, Section, Spot};
+use crate::service::{KINDS, Kind, PASSWORD_FILE};
+use crate::value;
+
+mod edit;
+
+pub use edit::{EditError, Enabled, disable, enable};
+
+/// Keys of an override that say whether a service is watched, rather than how.
+const OPT_OUT_KEYS: [&str; 3] = ["enabled", "reason", "until"];
+
+/// The overrides of a host.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    rules: Vec<Rule>,
+}
+
+/// A section of the file.
+#[derive(Debug, Clone)]
+struct Rule {
+    pattern: Pattern,
+    enabled: Option<Enabling>,
+    settings: Vec<Setting>,
+}
+
+/// What a section says of being watched at all.
+#[derive(Debug, Clone)]
+enum Enabling {
+    Yes,
+    No(OptOut),
+}
+
+/// Why a service is not watched, and who said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptOut {
+    /// In the administrator's words.
+    pub reason: Option<String>,
+    /// The first day on which the service is watched again.
+    pub until: Option<Date>,
+    /// The file that says so.
+    pub file: Arc<SourceFile>,
+    /// Where its section stands.
+    pub place: Spot,
+    /// The section: the service's name, or a pattern.
+    pub pattern: Pattern,
+}
+
+/// A service's name, or several: `*` stands for any characters, `?` for any one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// The pattern as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is simply a name.
+    #[must_use]
+    pub fn is_name(&self) -> bool {
+        !self.0.contains(['*', '?'])
+    }
+
+    /// Whether it means this name.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        matches(self.0.as_bytes(), name.as_bytes())
+    }
+}
+
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl std::str::FromStr for Pattern {
+    type Err = crate::host::NameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const HELP: &str = "use the characters of a service's name, and `*` and `?` for any others";
+        let refuse = |message: String| Err(crate::host::NameError { message, help: HELP.to_owned() });
+        if !text.contains(['*', '?']) {
+            return text.parse::<ServiceName>().map(|name| Self(name.to_string()));
+        }
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-*?".contains(&byte);
+        if !text.bytes().all(known) {
+            return refuse(format!("{} cannot be a pattern of service names", quoted(text)));
+        }
+        if text.len() > SERVICE_NAME_MAX {
+            return refuse(format!(
+                "the pattern is {} characters long, at most {SERVICE_NAME_MAX} are possible",
+                text.len()
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Goes back to the last `*` alone, which is enough for such patterns; so the time is at most the product of the
+/// lengths.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut seen) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while seen < name.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, seen));
+                at += 1;
+            }
+            Some(&byte) if byte == b'?' || byte == name[seen] => {
+                at += 1;
+                seen += 1;
+            }
+            _ => match star {
+                Some((star_at, taken)) => {
+                    star = Some((star_at, taken + 1));
+                    at = star_at + 1;
+                    seen = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|&byte| byte == b'*')
+}
+
+impl Overrides {
+    /// Reads the file. What is clearly said is in the overrides, everything else in the problems.
+    #[must_use]
+    pub fn parse(path: &str, bytes: &[u8]) -> (Self, Vec<Problem>) {
+        let (document, problems) = Document::parse(bytes);
+        let file = Arc::new(SourceFile {
+            path: path.to_owned(),
+            text: std::str::from_utf8(bytes).unwrap_or_default().to_owned(),
+        });
+        let mut reader = Reader { file: &file, problems: Vec::new() };
+        reader.problems.extend(problems.into_iter().map(|problem| problem.file(path)));
+        if let Err(refused) = crate::ini::decode(bytes) {
+            let mend = refused.help.unwrap_or_default();
+            for problem in &mut reader.problems {
+                problem.help = Some(format!("{mend}; until then, no override is in force"));
+            }
+        }
+        if let Some(entry) = document.head.entries.first() {
+            reader.error(
+                entry.key_place,
+                format!("`{}` stands before the first section", entry.key),
+                "begin with the service's name in brackets, like `[apache2]`; until then, the line means nothing",
+            );
+        }
+        let rules = document.sections.into_iter().filter_map(|section| reader.rule(section)).collect();
+        (Self { rules }, reader.problems)
+    }
+
+    /// Replaces the draft's settings by what the administrator says of its name.
+    pub fn apply(&self, draft: &mut Draft) {
+        let rules: Vec<&Rule> = self.by_weight(&draft.name).collect();
+        // From the lightest to the heaviest, so that the heaviest has the last word on each key. The type comes first,
+        // because it decides which keys a pattern may set.
+        for rule in rules.iter().rev() {
+            for setting in rule.settings.iter().filter(|setting| setting.key == "type") {
+                replace(draft, setting);
+            }
+        }
+        let kind = draft
+            .settings
+            .iter()
+            .find(|setting| setting.key == "type")
+            .and_then(|setting| Kind::named(&setting.value));
+        for rule in rules.iter().rev() {
+            let meant = |key: &str| rule.pattern.is_name() || kind.is_none_or(|kind| kind.key(key).is_some());
+            let says = |key: &str| rule.settings.iter().any(|setting| setting.key == key);
+            for setting in rule.settings.iter().filter(|setting| setting.key != "type" && meant(&setting.key))
+            {
+                // Each of the two stands for the other, so a new one takes the place of both.
+                let twin = match setting.key.as_str() {
+                    "password" => PASSWORD_FILE.name,
+                    key if key == PASSWORD_FILE.name => "password",
+                    _ => "",
+                };
+                if !says(twin) {
+                    draft.settings.retain(|old| old.key != twin);
+                }
+                replace(draft, setting);
+            }
+        }
+    }
+
+    /// The opt-out that holds for a service (or, asked for a pattern, for all that the pattern means) on this day.
+    #[must_use]
+    pub fn opted_out(&self, name: &str, today: Date) -> Option<&OptOut> {
+        self.by_weight(name)
+            .filter_map(|rule| rule.enabled.as_ref())
+            .find_map(|enabling| match enabling {
+                Enabling::Yes => Some(None),
+                Enabling::No(opt_out) if opt_out.until.is_some_and(|until| until <= today) => None,
+                Enabling::No(opt_out) => Some(Some(opt_out)),
+            })
+            .flatten()
+    }
+
+    /// Every opt-out of the file in its order, also those that have ended.
+    pub fn opt_outs(&self) -> impl Iterator<Item = &OptOut> {
+        self.rules.iter().filter_map(|rule| match &rule.enabled {
+            Some(Enabling::No(opt_out)) => Some(opt_out),
+            _ => None,
+        })
+    }
+
+    /// The names and patterns of the file in its order.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.rules.iter().map(|rule| &rule.pattern)
+    }
+
+    /// The sections that mean this name, the one with the last word first.
+    fn by_weight(&self, name: &str) -> impl Iterator<Item = &Rule> {
+        let exact = self.rules.iter().filter(move |rule| rule.pattern.as_str() == name);
+        let others = self.rules.iter().rev().filter(move |rule| {
+            rule.pattern.as_str() != name && !rule.pattern.is_name() && rule.pattern.matches(name)
+        });
+        exact.chain(others)
+    }
+}
+
+fn replace(draft: &mut Draft, setting: &Setting) {
+    match draft.settings.iter_mut().find(|old| old.key == setting.key) {
+        Some(old) => old.clone_from(setting),
+        None => draft.settings.push(setting.clone()),
+    }
+}
+
+struct Reader<'a> {
+    file: &'a Arc<SourceFile>,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn error(&mut self, at: Spot, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(self.file.locate(Problem::error(message).help(help), at));
+    }
+
+    fn warn(&mut self, at: Spot, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(self.file.locate(Problem::warning(message).help(help), at));
+    }
+
+    fn rule(&mut self, section: Section) -> Option<Rule> {
+        let pattern = match section.name.parse::<Pattern>() {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                let help = format!("{}; until then, this section means nothing", error.help);
+                self.error(section.place, error.message, help);
+                return None;
+            }
+        };
+        let enabled = self.enabling(&pattern, &section);
+        let mut settings = Vec::new();
+        for entry in section.entries {
+            if OPT_OUT_KEYS.contains(&entry.key.as_str()) || !self.known(&entry) {
+                continue;
+            }
+            settings.push(Setting {
+                key: entry.key,
+                value: entry.value,
+                file: Arc::clone(self.file),
+                key_place: entry.key_place,
+                value_place: entry.value_place,
+            });
+        }
+        Some(Rule { pattern, enabled, settings })
+    }
+
+    fn known(&mut self, entry: &Entry) -> bool {
+        let known = || KINDS.iter().flat_map(|kind| kind.keys()).map(|key| key.name).chain(["type"]);
+        if known().any(|key| key == entry.key) {
+            return true;
+        }
+        let help = suggestion(&entry.key, known().chain(OPT_OUT_KEYS)).map_or_else(
+            || "give `enabled`, `reason`, `until`, or a key of the service's type".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        self.error(entry.key_place, format!("no type has a key {}", quoted(&entry.key)), help);
+        false
+    }
+
+    fn enabling(&mut self, pattern: &Pattern, section: &Section) -> Option<Enabling> {
+        let entry = |key: &str| section.entries.iter().find(|entry| entry.key == key);
+        let enabled = entry("enabled").and_then(|entry| {
+            let enabled = value::boolean(&entry.value);
+            if enabled.is_none() {
+                self.error(
+                    entry.value_place,
+                    format!("the value of `enabled` is wrong: {} is no boolean", quoted(&entry.value)),
+                    "write `no` to opt out; until then, this section opts nothing out",
+                );
+            }
+            enabled
+        });
+        let until = entry("until").and_then(|entry| {
+            let date = date(&entry.value);
+            if date.is_none() {
+                self.error(
+                    entry.value_place,
+                    format!("the value of `until` is wrong: {} is no date", quoted(&entry.value)),
+                    "write it as YYYY-MM-DD; until then, the opt-out has no end",
+                );
+            }
+            date
+        });
+        if enabled != Some(false) {
+            for useless in ["reason", "until"].into_iter().filter_map(entry) {
+                let message = format!("`{}` has no effect without `enabled = no`", useless.key);
+                self.warn(useless.key_place, message, "add `enabled = no`, or remove the line");
+            }
+        }
+        if enabled? {
+            return Some(Enabling::Yes);
+        }
+        Some(Enabling::No(OptOut {
+            reason: entry("reason").map(|entry| entry.value.clone()).filter(|reason| !reason.is_empty()),
+            until,
+            file: Arc::clone(self.file),
+            place: section.place,
+            pattern: pattern.clone(),
+        }))
+    }
+}
+
+/// A date as `YYYY-MM-DD`, and in no other way.
+#[must_use]
+pub fn date(text: &str) -> Option<Date> {
+    let shape = text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    if shape { text.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition;
+
+    const TODAY: Date = jiff::civil::date(2026, 11, 20);
+
+    fn sound(text: &str) -> Overrides {
+        let (overrides, problems) = Overrides::parse("overrides.conf", text.as_bytes());
+        assert!(problems.is_empty(), "{problems:?}");
+        overrides
+    }
+
+    fn faults(text: &str) -> (Overrides, String) {
+        let (overrides, problems) = Overrides::parse("overrides.conf", text.as_bytes());
+        (overrides, problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn draft(text: &str) -> Draft {
+        definition::read("a.conf", text.as_bytes()).0.remove(0)
+    }
+
+    fn shown(draft: &Draft) -> Vec<String> {
+        draft.settings.iter().map(|s| format!("{} {}={}", s.file.path, s.key, s.value)).collect()
+    }
+
+    #[test]
+    fn patterns_mean_what_a_shell_means() {
+        for (pattern, name, expected) in [
+            ("*", "a", true),
+            ("mail-*", "mail-", true),
+            ("mail-*", "email-in", false),
+            ("*a*b", "xaxbxb", true),
+            ("*a*b", "xaxbxc", false),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("a*?", "a", false),
+            ("abc", "abc", true),
+            ("abc", "ABC", false),
+        ] {
+            assert_eq!(pattern.parse::<Pattern>().unwrap().matches(name), expected, "{pattern} {name}");
+        }
+        for bad in ["", "a/*", "[a]*", "a b", "{a,b}*", &"*".repeat(64), "null"] {
+            assert!(bad.parse::<Pattern>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_exact_name_beats_a_pattern_and_a_later_pattern_an_earlier_one() {
+        let overrides = sound(
+            "[slapd]\nport = 1\n[s*]\nport = 2\nbase = dc=a\n[*d]\nport = 3\nbase = dc=b\n[*]\nseconds = 9\n",
+        );
+        let mut draft = draft("[slapd]\ntype = ldap\nport = 4\n");
+        overrides.apply(&mut draft);
+        assert_eq!(
+            shown(&draft),
+            ["a.conf type=ldap", "overrides.conf port=1", "overrides.conf base=dc=b"],
+            "`seconds` is no key of ldap, and a pattern does not insist"
+        );
+        assert!(draft.settle().0.is_some());
+    }
+
+    #[test]
+    fn an_exact_name_insists_on_its_keys_and_the_fault_stands_in_the_overrides() {
+        let overrides = sound("[a]\nseconds = 9\n");
+        let mut draft = draft("[a]\ntype = ssh\n");
+        overrides.apply(&mut draft);
+        let (definition, problems) = draft.settle();
+        assert!(definition.is_none());
+        assert_eq!(problems[0].file.as_deref(), Some("overrides.conf"));
+        assert_eq!(problems[0].message, "the type `ssh` has no key `seconds`");
+    }
+
+    #[test]
+    fn the_type_can_be_overridden_and_decides_what_patterns_set() {
+        let overrides = sound("[*]\nuri = /x\n[a]\ntype = http\n");
+        let mut draft = draft("[a]\ntype = ssh\n");
+        overrides.apply(&mut draft);
+        assert_eq!(shown(&draft), ["overrides.conf type=http", "overrides.conf uri=/x"]);
+    }
+
+    #[test]
+    fn a_password_and_its_file_replace_each_other() {
+        let overrides = sound("[a]\npassword_file = /p\n");
+        let mut draft = draft("[a]\ntype = imap\nusername = u\npassword = p\n");
+        overrides.apply(&mut draft);
+        assert!(draft.settle().0.is_some(), "{:?}", draft.settle().1);
+    }
+
+    #[test]
+    fn an_opt_out_ends_on_its_day_and_then_counts_for_nothing() {
+        let until = |date: &str| sound(&format!("[a]\nenabled = no\nreason = because\nuntil = {date}\n"));
+        assert!(until("2026-11-21").opted_out("a", TODAY).is_some());
+        assert!(until("2026-11-20").opted_out("a", TODAY).is_none());
+        assert!(until("2026-11-21").opted_out("b", TODAY).is_none());
+        let also = sound("[a]\nenabled = no\nuntil = 2026-11-20\n[*]\nenabled = no\n");
+        assert_eq!(also.opted_out("a", TODAY).unwrap().pattern.as_str(), "*");
+        let opt_out = until("2026-11-21");
+        let opt_out = opt_out.opted_out("a", TODAY).unwrap();
+        assert_eq!(opt_out.reason.as_deref(), Some("because"));
+        assert_eq!(opt_out.place.line, 1);
+    }
+
+    #[test]
+    fn one_service_can_be_excepted_from_a_pattern() {
+        let overrides = sound("[ssh]\nenabled = yes\n[*]\nenabled = no\n");
+        assert!(overrides.opted_out("ssh", TODAY).is_none());
+        assert!(overrides.opted_out("apache2", TODAY).is_some());
+    }
+
+    #[test]
+    fn a_faulty_end_leaves_the_opt_out_without_end_and_says_so() {
+        let (overrides, said) = faults("[a]\nenabled = no\nuntil = 31.1.2027\n");
+        assert!(overrides.opted_out("a", TODAY).is_some());
+        assert!(said.contains("until then, the opt-out has no end"), "{said}");
+        for bad in ["2027-02-30", "20270131", "2027-1-31", "+02027-01-31", "tomorrow", ""] {
+            assert_eq!(date(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn in_doubt_a_service_is_watched_and_it_is_said() {
+        for (text, word) in [
+            ("[a]\nenabled = nope\n", "opts nothing out"),
+            ("enabled = no\n[a]\nport = 1\n", "the line means nothing"),
+            ("[a b]\nenabled = no\n", "this section means nothing"),
+            ("[a]\nenabeld = no\n", "did you mean `enabled`?"),
+            ("\u{feff}[a]\nenabled = no\n", "no override is in force"),
+            ("[a]\nuntil = 2027-01-31\n", "has no effect without `enabled = no`"),
+        ] {
+            let (overrides, said) = faults(text);
+            assert!(overrides.opted_out("a", TODAY).is_none(), "{text}");
+            assert!(said.contains(word), "{said}");
+        }
+    }
+}
