@@ -91,22 +91,25 @@ fn replace_process(folder: &Path, plugin: &Plugin) -> Error {
 
 /// The plugin's secrets as an options file that only this process has, and whatever it becomes.
 fn hidden_options(plugin: &Plugin) -> Result<OwnedFd, Error> {
-    let mut text = format!("[{SECTION}]\n");
-    for (option, value) in &plugin.secrets {
-        let exact = !value.is_empty()
-            && value.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\x0b') == value
-            && !value.contains(['\n', '\0']);
-        if !exact {
-            return Err(Error::NotExact { program: plugin.program, option });
-        }
-        text.push_str(&format!("{option}={value}\n"));
+    if let Some((option, _)) = plugin.secrets.iter().find(|(_, value)| !arrives_exactly(value)) {
+        return Err(Error::NotExact { program: plugin.program, option });
     }
-    let failed = |source| Error::HandOver { program: plugin.program, source };
-    // Without CLOEXEC: the plugin is to have it.
-    let descriptor = memfd_create("secrets", MemfdFlags::empty()).map_err(|error| failed(error.into()))?;
-    let mut file = File::from(descriptor);
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    Ok(file.into())
+    let write = || {
+        // Without CLOEXEC: the plugin is to have it.
+        let mut file = File::from(memfd_create("options", MemfdFlags::empty())?);
+        writeln!(file, "[{SECTION}]")?;
+        for (option, value) in &plugin.secrets {
+            writeln!(file, "{option}={value}")?;
+        }
+        Ok(file.into())
+    };
+    write().map_err(|source| Error::HandOver { program: plugin.program, source })
+}
+
+/// Whether the plugins' parser gives a value back byte for byte.
+fn arrives_exactly(value: &str) -> bool {
+    let blank = |c: char| c.is_ascii_whitespace() || c == '\x0b';
+    !value.is_empty() && value.trim_matches(blank) == value && !value.contains(['\n', '\0'])
 }
 
 /// The Debian package that a plugin comes with (Debian 12 and 13).

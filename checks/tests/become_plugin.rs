@@ -1,0 +1,405 @@
+//! What arrives at the plugin: exactly the bytes that the definition says, and a password where nobody else sees it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use monitoring_info::published::{DOCUMENTS_DIR, Published, SEEN_DIR, STATE_DIR};
+use monitoring_info::registration::Sent;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+const HOST: &str = "web1.example.org";
+
+/// In the place of every plugin. A link to a file that is never written: executing one that a parallel test's fork may
+/// still hold open for writing fails (ETXTBSY).
+const DUMPER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dumper.sh");
+
+/// A server that has published one host, with the dumper in the place of every plugin.
+struct Scratch(TempDir);
+
+impl Scratch {
+    fn new() -> Self {
+        let scratch = Self(tempfile::tempdir().unwrap());
+        fs::create_dir_all(scratch.state().join(DOCUMENTS_DIR)).unwrap();
+        fs::create_dir_all(scratch.state().join(SEEN_DIR)).unwrap();
+        fs::create_dir(scratch.plugins()).unwrap();
+        for program in ["check_http", "check_ldap", "check_ssh", "check_ping"] {
+            symlink(DUMPER, scratch.plugins().join(program)).unwrap();
+        }
+        scratch
+    }
+
+    fn state(&self) -> std::path::PathBuf {
+        self.0.path().join(STATE_DIR)
+    }
+
+    fn plugins(&self) -> std::path::PathBuf {
+        self.0.path().join("plugins")
+    }
+
+    fn document(&self) -> std::path::PathBuf {
+        self.state().join(DOCUMENTS_DIR).join(format!("{HOST}.json"))
+    }
+
+    fn publish(&self, kind: &str, settings: &[(&str, &str)]) {
+        let published = Published {
+            version: 1,
+            name: HOST.parse().unwrap(),
+            address: [127, 0, 0, 1].into(),
+            generation: 1,
+            stale_after: 100,
+            definitions: vec![Sent {
+                name: "it".into(),
+                kind: kind.into(),
+                settings: settings
+                    .iter()
+                    .map(|(k, v)| ((*k).into(), (*v).into()))
+                    .collect::<BTreeMap<_, _>>(),
+                file: "/etc/monitoring-info/it.conf".into(),
+            }],
+        };
+        fs::write(self.document(), serde_json::to_vec(&published).unwrap()).unwrap();
+    }
+
+    fn check(&self, plugins: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_check_registered"));
+        command.arg("--root").arg(self.0.path()).arg("--plugins").arg(plugins).args(arguments);
+        command.env("NAGIOS_ARG1", "must not arrive");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.check(&self.plugins(), arguments).output().unwrap()
+    }
+
+    /// The one line of an answer of our own, and its exit status.
+    fn answer(&self, arguments: &[&str]) -> (String, i32) {
+        let output = self.run(arguments);
+        let line = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+        assert_eq!(output.stderr, b"");
+        (line.trim_end().to_owned(), output.status.code().unwrap())
+    }
+
+    fn dumped(&self, what: &str) -> Vec<Vec<u8>> {
+        let bytes = fs::read(self.plugins().join(what)).unwrap();
+        let mut words: Vec<_> = bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+        assert_eq!(words.pop(), Some(Vec::new()), "ends with a NUL");
+        words
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        self.dumped("arguments").into_iter().map(|word| String::from_utf8(word).unwrap()).collect()
+    }
+}
+
+#[test]
+fn the_plugin_takes_over_with_its_output_status_and_a_minimal_environment() {
+    let scratch = Scratch::new();
+    scratch.publish("ssh", &[("port", "2222")]);
+    let output = scratch.run(&[HOST, "it"]);
+    assert_eq!((output.stdout.as_slice(), output.status.code()), (b"dumped\n".as_slice(), Some(1)));
+    assert_eq!(scratch.arguments(), ["-H", "127.0.0.1", "-p", "2222"]);
+    let mut environment = scratch.dumped("environment");
+    environment.sort();
+    assert_eq!(environment, [b"LANG=C".to_vec(), b"PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_vec()]);
+}
+
+#[test]
+fn the_host_itself_is_probed_by_its_address() {
+    let scratch = Scratch::new();
+    scratch.publish("ssh", &[]);
+    scratch.run(&["--alive", HOST]);
+    assert_eq!(scratch.arguments()[..2], ["-H", "127.0.0.1"]);
+}
+
+/// Pieces that mean something to a shell, to the engine, to getopt or to an INI parser, among ordinary characters.
+fn odd_text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        prop::sample::select(vec![
+            "$USER5$",
+            "$ARG1$",
+            "`id`",
+            "$(id)",
+            "'",
+            "\"",
+            "\\",
+            "!",
+            ";",
+            "#",
+            " ",
+            "  ",
+            "%",
+            "%n",
+            "&",
+            "|",
+            "--",
+            "-",
+            "-H",
+            "=",
+            "[x]",
+            "*",
+            "?",
+            "~",
+            "{a,b}",
+            "<",
+            ">",
+            "é",
+            "日本",
+            "--extra-opts",
+            "--extra-opts=@/etc/passwd",
+            "@",
+            "/../",
+        ])
+        .prop_map(str::to_owned),
+        "[ -~]",
+    ];
+    prop::collection::vec(piece, 1..12).prop_map(|pieces| pieces.concat().trim().to_owned())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_uri_arrives_byte_for_byte(odd in "[!-~]{0,60}") {
+        let scratch = Scratch::new();
+        let uri = format!("/{odd}");
+        scratch.publish("http", &[("uri", &uri)]);
+        scratch.run(&[HOST, "it"]);
+        prop_assert_eq!(
+            scratch.arguments(),
+            ["-I", "127.0.0.1", "-H", HOST, "-p", "80", "-u", &uri, "-f", "ok"]
+        );
+    }
+
+    #[test]
+    fn free_text_arrives_byte_for_byte_and_a_password_is_seen_nowhere(
+        base in odd_text(), username in odd_text(), password in odd_text(),
+    ) {
+        prop_assume!(!username.is_empty() && !password.is_empty());
+        // Told apart from whatever else stands in the argument list.
+        let password = format!("{password}\u{b6}");
+        let base = format!("dc={base}");
+        let scratch = Scratch::new();
+        scratch.publish("ldap", &[("base", &base), ("username", &username), ("password", &password)]);
+        let output = scratch.run(&[HOST, "it"]);
+        prop_assert_eq!(output.stdout, b"dumped\n");
+        let arguments = scratch.arguments();
+        prop_assert!(arguments[0].starts_with("--extra-opts=registered@/dev/fd/"));
+        prop_assert_eq!(
+            &arguments[1..],
+            ["-H", "127.0.0.1", "-p", "389", "-3", &format!("--base={base}"), &format!("--bind={username}")]
+        );
+        for place in ["cmdline", "environment"] {
+            let bytes = fs::read(scratch.plugins().join(place)).unwrap();
+            prop_assert!(!bytes.windows(password.len()).any(|window| window == password.as_bytes()), "{}", place);
+        }
+    }
+}
+
+/// Reads one BER element (X.690, section 8.1): its content, and what follows it.
+fn element(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&first, mut rest) = bytes.get(1..)?.split_first()?;
+    let mut length = usize::from(first);
+    if first & 0x80 != 0 {
+        let (octets, after) = rest.split_at_checked(usize::from(first & 0x7f))?;
+        length = octets.iter().fold(0, |sum, &octet| sum << 8 | usize::from(octet));
+        rest = after;
+    }
+    rest.split_at_checked(length)
+}
+
+/// The name and password of the simple bind (RFC 4511, section 4.2) that the next connection begins with.
+fn simple_bind(stream: &mut TcpStream) -> (Vec<u8>, Vec<u8>) {
+    let mut received = Vec::new();
+    let mut buffer = [0; 8192];
+    let message = loop {
+        let count = stream.read(&mut buffer).unwrap();
+        assert_ne!(count, 0, "the plugin hung up before its bind was whole");
+        received.extend_from_slice(&buffer[..count]);
+        if let Some((message, _)) = element(&received) {
+            break message;
+        }
+    };
+    let (_id, request) = element(message).unwrap();
+    let (_version, rest) = element(element(request).unwrap().0).unwrap();
+    let (name, rest) = element(rest).unwrap();
+    let (password, _) = element(rest).unwrap();
+    (name.to_vec(), password.to_vec())
+}
+
+/// Runs the real `check_ldap` with this password and gives what the directory server gets. While the plugin waits for
+/// the answer, what the kernel shows of it to others is looked at.
+fn password_at_the_directory_server(listener: &TcpListener, password: &str) -> Vec<u8> {
+    let scratch = Scratch::new();
+    let port = listener.local_addr().unwrap().port().to_string();
+    scratch.publish("ldap", &[("port", &port), ("username", "cn=probe"), ("password", password)]);
+    let mut child: Child = scratch
+        .check(Path::new("/usr/lib/nagios/plugins"), &[HOST, "it"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut stream = loop {
+        match listener.accept() {
+            Ok((stream, _)) => break stream,
+            Err(_) if Instant::now() < deadline && child.try_wait().unwrap().is_none() => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => panic!("no connection ({error}): {:?}", child.wait_with_output()),
+        }
+    };
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let (name, arrived) = simple_bind(&mut stream);
+    assert_eq!(name, b"cn=probe");
+    for place in ["cmdline", "environ"] {
+        let shown = fs::read(format!("/proc/{}/{place}", child.id())).unwrap();
+        assert!(!shown.is_empty());
+        // A word that is in every argument list proves nothing.
+        let telling = password.len() > 3;
+        assert!(
+            !(telling && shown.windows(password.len()).any(|window| window == password.as_bytes())),
+            "{password:?} stands in {place}"
+        );
+    }
+    // messageID 1, BindResponse, resultCode 49 (invalidCredentials), empty matchedDN and diagnosticMessage.
+    stream.write_all(b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x31\x04\x00\x04\x00").unwrap();
+    drop(stream);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    arrived
+}
+
+#[test]
+fn a_password_arrives_at_a_real_directory_server_byte_for_byte() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let long = "x y;".repeat(1023) + "end";
+    for password in [
+        "simple",
+        "two words",
+        "two  blanks",
+        "#hash",
+        "a#b",
+        "a #b",
+        ";semicolon",
+        "a;b",
+        "a ;b",
+        "=equals",
+        "a=b=",
+        "\"quoted\"",
+        "'quoted'",
+        "\"",
+        "'",
+        "\"\"",
+        "''",
+        "\"half",
+        "half\"",
+        "back\\",
+        "\\back",
+        "\\\"both\\n",
+        "-dash",
+        "--dash=dash",
+        "[section]",
+        "[",
+        "]",
+        "$USER5$",
+        "$(id)",
+        "`id`",
+        "!%&|",
+        "%s%n",
+        "Zaubersprüche",
+        "à",
+        "日本語",
+        "trailing no-break\u{a0}x",
+        "\u{85}x\u{85}y",
+        "tab\there",
+        long.as_str(),
+    ] {
+        // What the format refuses (control characters) would be UNKNOWN before the plugin is asked.
+        if password.chars().any(monitoring_info::host::is_unprintable) {
+            continue;
+        }
+        let arrived = password_at_the_directory_server(&listener, password);
+        assert_eq!(String::from_utf8_lossy(&arrived), password);
+    }
+}
+
+#[test]
+fn whatever_is_not_known_is_unknown_and_says_what_to_do() {
+    let scratch = Scratch::new();
+    let unknown = |arguments: &[&str], start: &str| {
+        let (line, status) = scratch.answer(arguments);
+        assert!(line.starts_with(start), "{line}");
+        assert_eq!(status, 3, "{line}");
+    };
+    unknown(
+        &[HOST, "it"],
+        "UNKNOWN: web1.example.org is not published on this server; `auto-monitor-server show web1.example.org`",
+    );
+    unknown(&["--alive", HOST], "UNKNOWN: web1.example.org is not published");
+    unknown(&["--registration", HOST], "UNKNOWN: web1.example.org is not published");
+
+    scratch.publish("tcp", &[("port", "443"), ("ssl", "True")]);
+    unknown(&[HOST, "other"], "UNKNOWN: web1.example.org has no service other in the published registration");
+    unknown(&[HOST, "it", "colour"], "UNKNOWN: the service it has no probe colour");
+    unknown(&[HOST, "it", "certificate"], "UNKNOWN: the probe \"certificate\" is not part of this version");
+    unknown(&[HOST, "it"], "UNKNOWN: cannot run ");
+    unknown(&[HOST], "UNKNOWN: the following required arguments were not provided: <SERVICE>");
+    unknown(&["--registration", HOST], "UNKNOWN: cannot read ");
+
+    scratch.publish("stratum", &[]);
+    unknown(&[HOST, "it"], "UNKNOWN: the type stratum of service it is newer than this server");
+    scratch.publish("tcp", &[("port", "0")]);
+    unknown(&[HOST, "it"], "UNKNOWN: the published definition of it is refused");
+    scratch.publish("tcp", &[("port", "1|x=1;;\n")]);
+    unknown(&[HOST, "it"], "UNKNOWN: the published definition of it is refused");
+
+    for damaged in [&b""[..], b"{", b"{}", b"\xff\xfe", &vec![b'['; 100_000]] {
+        fs::write(scratch.document(), damaged).unwrap();
+        unknown(&[HOST, "it"], "UNKNOWN: ");
+    }
+    let sound = r#"{"version":9,"name":"web1.example.org","address":"127.0.0.1","generation":1,"stale_after":0,"definitions":[]}"#;
+    fs::write(scratch.document(), sound).unwrap();
+    unknown(&[HOST, "it"], "UNKNOWN: ");
+    fs::write(scratch.document(), sound.replace("web1", "web2").replace('9', "1")).unwrap();
+    unknown(&[HOST, "it"], "UNKNOWN: ");
+    fs::remove_file(scratch.document()).unwrap();
+    fs::create_dir(scratch.document()).unwrap();
+    unknown(&[HOST, "it"], "UNKNOWN: cannot read ");
+}
+
+#[test]
+fn a_host_that_fell_silent_is_a_warning() {
+    let scratch = Scratch::new();
+    scratch.publish("ssh", &[]);
+    let seen = fs::File::create(scratch.state().join(SEEN_DIR).join(HOST)).unwrap();
+    let (line, status) = scratch.answer(&["--registration", HOST]);
+    assert!(line.starts_with("OK: last heard from ") && line.contains("|age="), "{line}");
+    assert_eq!(status, 0);
+    seen.set_modified(SystemTime::now() - Duration::from_secs(7500)).unwrap();
+    let (line, status) = scratch.answer(&["--registration", HOST]);
+    assert!(line.starts_with("WARNING: last heard from 2 h ago, more than 100 s; "), "{line}");
+    assert_eq!(status, 1);
+}
+
+#[test]
+fn help_version_and_manual_page_are_there() {
+    let scratch = Scratch::new();
+    for (argument, expected) in [
+        ("--help", "check_registered"),
+        ("-V", env!("CARGO_PKG_VERSION")),
+        ("--generate-man", ".TH check_registered"),
+    ] {
+        let output = scratch.run(&[argument]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(String::from_utf8(output.stdout).unwrap().contains(expected), "{argument}");
+    }
+}
