@@ -1,0 +1,428 @@
+//! The administrator's `server.conf`: `key = value` lines without sections.
+//!
+//! One table lists the keys. A default is text that goes through the same function as a line of the file, so what the
+//! man page says of a default is what is in force.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use monitoring_info::diagnostic::{Problem, suggestion};
+use monitoring_info::host::quoted;
+use monitoring_info::ini::{Document, Source};
+use monitoring_info::registration::PORT;
+use monitoring_info::value::Invalid;
+
+/// What the administrator says.
+///
+/// Paths are as written. Those of Nagios's configuration are meant below `--root` ([`crate::paths::Paths::rooted`]);
+/// programs are the machine's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// Where the endpoint listens.
+    pub listen: Vec<SocketAddr>,
+    /// The program sshd.
+    pub sshd: PathBuf,
+    /// The networks from which hosts are let in unasked.
+    pub auto_approve: Vec<IpNet>,
+    /// After how long without a word a host's registration is stale; none: never.
+    pub stale_after: Option<Duration>,
+    /// After how long without a word a host is removed; none: never.
+    pub expire_after: Option<Duration>,
+    /// The program nagios4.
+    pub nagios: PathBuf,
+    /// Nagios's main configuration file, below the root.
+    pub nagios_configuration: PathBuf,
+    /// The link through which Nagios reads what is published, below the root.
+    pub nagios_link: PathBuf,
+    /// The folder of the monitoring plugins.
+    pub plugins: PathBuf,
+    /// The program that Nagios runs for every probe.
+    pub check_program: PathBuf,
+    /// A command for the shell that makes Nagios read its configuration again; none: SIGHUP to Nagios.
+    pub reload_command: Option<String>,
+    /// How long nothing must change before a publish.
+    pub quiet: Duration,
+    /// How long a publish waits for quiet at most.
+    pub quiet_at_most: Duration,
+}
+
+/// A key of `server.conf`.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What a value looks like.
+    pub form: &'static str,
+    /// The value in force when the file does not set the key.
+    pub default: &'static str,
+    /// What it says.
+    pub summary: &'static str,
+    set: fn(&mut Configuration, &str) -> Result<(), Invalid>,
+}
+
+const DURATION_FORM: &str = "a duration like `30s`, `10m`, `24h` or `3d`";
+const DURATION_OR_NEVER_FORM: &str = "a duration like `10m`, `24h` or `3d`, or `never`";
+const PATH_FORM: &str = "an absolute path";
+
+/// Every key, in the order of the documentation.
+pub static KEYS: &[Key] = &[
+    Key {
+        name: "listen",
+        form: "addresses, each with a port if it is not 2929, joined by commas",
+        default: "[::]:2929, 0.0.0.0:2929",
+        summary: "where the endpoint listens",
+        set: |to, text| {
+            to.listen = list(text, listen_address)?;
+            match to.listen.as_slice() {
+                [] => Err(Invalid::new("there is no address in it", "give one, or leave the line out")),
+                _ => Ok(()),
+            }
+        },
+    },
+    Key {
+        name: "auto-approve",
+        form: "networks like `192.0.2.0/24`, joined by commas, or nothing",
+        default: "",
+        summary: "hosts that connect from these networks are let in unasked, each under the name that it gives \
+                  itself, unless that name is taken",
+        set: |to, text| list(text, network).map(|value| to.auto_approve = value),
+    },
+    Key {
+        name: "stale-after",
+        form: DURATION_OR_NEVER_FORM,
+        default: "3d",
+        summary: "a host that was not heard from for so long gets a WARNING of its own",
+        set: |to, text| duration_or_never(text).map(|value| to.stale_after = value),
+    },
+    Key {
+        name: "expire-after",
+        form: DURATION_OR_NEVER_FORM,
+        default: "never",
+        summary: "a host that was not heard from for so long is watched no longer",
+        set: |to, text| duration_or_never(text).map(|value| to.expire_after = value),
+    },
+    Key {
+        name: "quiet",
+        form: DURATION_FORM,
+        default: "2s",
+        summary: "a publish waits until nothing has changed for so long, so that many changes become one",
+        set: |to, text| duration(text).map(|value| to.quiet = value),
+    },
+    Key {
+        name: "quiet-at-most",
+        form: DURATION_FORM,
+        default: "30s",
+        summary: "but never longer than this",
+        set: |to, text| duration(text).map(|value| to.quiet_at_most = value),
+    },
+    Key {
+        name: "nagios",
+        form: PATH_FORM,
+        default: "/usr/sbin/nagios4",
+        summary: "the program that verifies what is to be published",
+        set: |to, text| path(text).map(|value| to.nagios = value),
+    },
+    Key {
+        name: "nagios-configuration",
+        form: PATH_FORM,
+        default: "/etc/nagios4/nagios.cfg",
+        summary: "Nagios's main configuration file (below --root)",
+        set: |to, text| path(text).map(|value| to.nagios_configuration = value),
+    },
+    Key {
+        name: "nagios-link",
+        form: PATH_FORM,
+        default: "/etc/nagios4/conf.d/auto-monitor",
+        summary: "the link, in a folder that Nagios reads, to what is published (below --root)",
+        set: |to, text| path(text).map(|value| to.nagios_link = value),
+    },
+    Key {
+        name: "reload-command",
+        form: "a command for the shell, or nothing",
+        default: "",
+        summary: "makes Nagios read its configuration again; without it, the process named in Nagios's lock file gets \
+                  SIGHUP",
+        set: |to, text| {
+            to.reload_command = Some(text.to_owned()).filter(|text| !text.is_empty());
+            Ok(())
+        },
+    },
+    Key {
+        name: "plugins",
+        form: PATH_FORM,
+        default: "/usr/lib/nagios/plugins",
+        summary: "the folder of the monitoring plugins",
+        set: |to, text| path(text).map(|value| to.plugins = value),
+    },
+    Key {
+        name: "check-program",
+        form: PATH_FORM,
+        default: "/usr/lib/nagios/plugins/check_registered",
+        summary: "the program that Nagios runs for every probe",
+        set: |to, text| path(text).map(|value| to.check_program = value),
+    },
+    Key {
+        name: "sshd",
+        form: PATH_FORM,
+        default: "/usr/sbin/sshd",
+        summary: "the program that the endpoint becomes",
+        set: |to, text| path(text).map(|value| to.sshd = value),
+    },
+];
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum Error {
+    /// The file cannot be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file has faults.
+    Faulty(Vec<Problem>),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, .. } => write!(f, "cannot read {}", path.display()),
+            Self::Faulty(problems) => {
+                for (at, problem) in problems.iter().enumerate() {
+                    f.write_str(if at > 0 { "\n\n" } else { "" })?;
+                    f.write_str(problem.to_string().trim_end())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { source, .. } => Some(source),
+            Self::Faulty(_) => None,
+        }
+    }
+}
+
+impl Default for Configuration {
+    /// What is in force without a file: the table's defaults.
+    fn default() -> Self {
+        let mut configuration = Self {
+            listen: Vec::new(),
+            sshd: PathBuf::new(),
+            auto_approve: Vec::new(),
+            stale_after: None,
+            expire_after: None,
+            nagios: PathBuf::new(),
+            nagios_configuration: PathBuf::new(),
+            nagios_link: PathBuf::new(),
+            plugins: PathBuf::new(),
+            check_program: PathBuf::new(),
+            reload_command: None,
+            quiet: Duration::ZERO,
+            quiet_at_most: Duration::ZERO,
+        };
+        for key in KEYS {
+            let sound = (key.set)(&mut configuration, key.default).is_ok();
+            debug_assert!(sound, "the default of {} is no value of it", key.name);
+        }
+        configuration
+    }
+}
+
+impl Configuration {
+    /// Reads the file; without one, the defaults are in force.
+    ///
+    /// # Errors
+    /// It cannot be read, or it has faults: then all of them.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        match fs::read(path) {
+            Ok(bytes) => Self::parse(&path.display().to_string(), &bytes).map_err(Error::Faulty),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Reads the bytes of a file that is shown under this name.
+    ///
+    /// # Errors
+    /// Every fault, each with its place.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, Vec<Problem>> {
+        let (document, mut problems) = Document::parse(bytes);
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        let mut configuration = Self::default();
+        for section in &document.sections {
+            problems.push(
+                Problem::error(format!(
+                    "server.conf has no sections, and this is one: {}",
+                    quoted(&section.name)
+                ))
+                .at(Source::new(text).place(section.place))
+                .help("remove the line; the keys stand alone"),
+            );
+        }
+        let keys: HashMap<&str, &Key> = KEYS.iter().map(|key| (key.name, key)).collect();
+        for entry in &document.head.entries {
+            let fault = match keys.get(entry.key.as_str()) {
+                None => Some((unknown(&entry.key), entry.key_place)),
+                Some(key) => (key.set)(&mut configuration, &entry.value).err().map(|invalid| {
+                    let message = format!("the value of `{}` is wrong: {}", key.name, invalid.message);
+                    (Problem::error(message).help(invalid.help), entry.value_place)
+                }),
+            };
+            problems.extend(fault.map(|(problem, spot)| problem.at(Source::new(text).place(spot))));
+        }
+        if problems.is_empty() {
+            return Ok(configuration);
+        }
+        problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));
+        Err(problems.into_iter().map(|problem| problem.file(file)).collect())
+    }
+}
+
+fn unknown(key: &str) -> Problem {
+    let help = match suggestion(key, KEYS.iter().map(|key| key.name)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the keys are {}", KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")),
+    };
+    Problem::error(format!("unknown key {}", quoted(key))).help(help)
+}
+
+/// Reads a span of time: a whole number with `s`, `m`, `h` or `d`, more than nothing.
+///
+/// # Errors
+/// Anything else.
+pub fn duration(text: &str) -> Result<Duration, Invalid> {
+    let refuse = || Invalid::new(format!("{} is no duration", quoted(text)), format!("give {DURATION_FORM}"));
+    let unit = text.chars().last().ok_or_else(refuse)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(refuse()),
+    };
+    let digits = text.strip_suffix(unit).unwrap_or_default();
+    // Five digits of days are 273 years, which every clock can still add.
+    if digits.is_empty() || digits.len() > 5 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(refuse());
+    }
+    match digits.parse::<u64>() {
+        Ok(number) if number > 0 => Ok(Duration::from_secs(number * seconds)),
+        _ => Err(refuse()),
+    }
+}
+
+fn duration_or_never(text: &str) -> Result<Option<Duration>, Invalid> {
+    if text == "never" {
+        return Ok(None);
+    }
+    duration(text)
+        .map(Some)
+        .map_err(|invalid| Invalid::new(invalid.message, format!("give {DURATION_OR_NEVER_FORM}")))
+}
+
+fn list<T>(text: &str, read: fn(&str) -> Result<T, Invalid>) -> Result<Vec<T>, Invalid> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(read).collect()
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, Invalid> {
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    let address = text
+        .parse::<SocketAddr>()
+        .ok()
+        .or_else(|| text.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, PORT)))
+        .or_else(|| bracketed().map(|address| SocketAddr::new(address.into(), PORT)));
+    match address {
+        Some(address) if address.port() != 0 => Ok(address),
+        _ => Err(Invalid::new(
+            format!("{} is no address to listen on", quoted(text)),
+            "give addresses like `192.0.2.1`, `192.0.2.1:2930` or `[2001:db8::1]:2930`",
+        )),
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, Invalid> {
+    text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+        Invalid::new(
+            format!("{} is no network", quoted(text)),
+            "give networks like `192.0.2.0/24` or `2001:db8::/32`",
+        )
+    })
+}
+
+fn path(text: &str) -> Result<PathBuf, Invalid> {
+    if text.starts_with('/') {
+        return Ok(text.into());
+    }
+    Err(Invalid::new(format!("{} is not an absolute path", quoted(text)), "begin it with `/`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_defaults_are_in_force() {
+        let configuration = Configuration::default();
+        for key in KEYS {
+            let mut again = configuration.clone();
+            assert!((key.set)(&mut again, key.default).is_ok(), "{}", key.name);
+            assert_eq!(again, configuration, "{}", key.name);
+        }
+        assert_eq!(configuration.stale_after, Some(Duration::from_secs(3 * 24 * 60 * 60)));
+        assert_eq!(configuration.listen.len(), 2);
+        assert_eq!(Configuration::parse("server.conf", b"").unwrap(), configuration);
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_place() {
+        let text = "lisen = 127.0.0.1\nauto-approve = 10.0.0.0/8, 10.0.0.0/33\nquiet = 2\nnagios = nagios4\n\
+                    listen = 127.0.0.1:0\n[server]\n";
+        let problems = Configuration::parse("server.conf", text.as_bytes()).unwrap_err();
+        let told: Vec<String> = problems
+            .iter()
+            .map(|problem| {
+                format!(
+                    "{}: {} ({})",
+                    problem.place.as_ref().unwrap().line,
+                    problem.message,
+                    problem.help.as_deref().unwrap()
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "1: unknown key `lisen` (did you mean `listen`?)",
+                "2: the value of `auto-approve` is wrong: `10.0.0.0/33` is no network (give networks like \
+                 `192.0.2.0/24` or `2001:db8::/32`)",
+                "3: the value of `quiet` is wrong: `2` is no duration (give a duration like `30s`, `10m`, `24h` or \
+                 `3d`)",
+                "4: the value of `nagios` is wrong: `nagios4` is not an absolute path (begin it with `/`)",
+                "5: the value of `listen` is wrong: `127.0.0.1:0` is no address to listen on (give addresses like \
+                 `192.0.2.1`, `192.0.2.1:2930` or `[2001:db8::1]:2930`)",
+                "6: server.conf has no sections, and this is one: `server` (remove the line; the keys stand alone)",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_form_of_an_address_is_understood() {
+        let text = b"listen = 127.0.0.1, 127.0.0.1:1, ::1, [::1], [::1]:1\nauto-approve = 192.0.2.7, ::/0\n";
+        let configuration = Configuration::parse("server.conf", text).unwrap();
+        let shown: Vec<String> = configuration.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["127.0.0.1:2929", "127.0.0.1:1", "[::1]:2929", "[::1]:2929", "[::1]:1"]);
+        assert_eq!(configuration.auto_approve[0].to_string(), "192.0.2.7/32");
+    }
+}

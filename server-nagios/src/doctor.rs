@@ -1,0 +1,14 @@
+//! The command `doctor`.
+
+use std::process::ExitCode;
+
+use crate::Context;
+use crate::cli;
+
+/// Runs the command.
+///
+/// # Errors
+/// It could not be run.
+pub fn doctor(_context: &Context, _arguments: cli::Output) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("this command is still being written")
+}
