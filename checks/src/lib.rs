@@ -39,16 +39,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn answer(command_line: &CommandLine) -> Answer {
     let server = Server::below(&command_line.root);
     match &command_line.question {
-        Question::Alive { host } => match server.published(host) {
+        Question::Alive { host } => match server.published(host, None) {
             Ok(published) => plugin::become_it(&command_line.plugins, &probe::host_alive(published.address)),
             Err(error) => Answer::failed(&error),
         },
-        Question::Registration { host } => match server.published(host) {
+        Question::Registration { host } => match server.published(host, None) {
             Ok(published) => freshness::judge(&server, &published),
             Err(error) => Answer::failed(&error),
         },
         Question::Service { host, service, probe } => {
-            let published = match server.published(host) {
+            let published = match server.published(host, Some(service)) {
                 Ok(published) => published,
                 Err(error) => return Answer::failed(&error),
             };
