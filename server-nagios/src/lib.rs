@@ -18,6 +18,7 @@ use crate::cli::{Cli, Command, Token};
 use crate::configuration::Configuration;
 use crate::paths::Paths;
 
+pub mod administrator;
 pub mod cli;
 pub mod configuration;
 pub mod diff;
@@ -29,6 +30,7 @@ pub mod publication;
 pub mod publish;
 pub mod registry;
 pub mod status;
+pub mod target;
 
 /// Exit status: the answer is bad news.
 pub const BAD_NEWS: u8 = 1;

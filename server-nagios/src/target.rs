@@ -1,0 +1,278 @@
+//! What a publish needs of an engine, and what it hands to it.
+//!
+//! The publisher decides *what* is watched: which hosts, which of their services, which state of each. A target knows
+//! *how* its engine is told: it renders, has the engine itself judge a set, and makes the running engine read it. All
+//! the engine's words are behind [`Target`], so that a second engine is a second folder and the publisher stays as it
+//! is.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use monitoring_info::host::{HostName, ServiceName, Tag};
+
+use crate::administrator::HostOverride;
+
+pub mod nagios;
+
+/// A host as it is to be watched: the registration, judged, with the administrator's say applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// The bound name.
+    pub name: HostName,
+    /// The address to probe.
+    pub address: IpAddr,
+    /// The generation of the registration.
+    pub generation: u64,
+    /// When it was accepted.
+    pub received: Timestamp,
+    /// The key that it came with.
+    pub fingerprint: String,
+    /// The host's tags.
+    pub tags: Vec<Tag>,
+    /// What is probed, sorted by name; several for a service with several probes.
+    pub services: Vec<Service>,
+    /// What the administrator says of this host.
+    pub say: HostOverride,
+}
+
+/// One thing that the engine executes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The definition's name.
+    pub name: ServiceName,
+    /// The probe, where it is not the definition's main one.
+    pub probe: Option<String>,
+    /// The definition's type.
+    pub kind: String,
+    /// The file on the host that it came from, for people.
+    pub file: String,
+}
+
+impl Service {
+    /// What the engine and people call it: the name, and the probe's where it is not the main one.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match &self.probe {
+            Some(probe) => format!("{} {probe}", self.name),
+            None => self.name.to_string(),
+        }
+    }
+}
+
+/// A group of hosts that the rendering makes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Group {
+    /// Hosts with a service of this type.
+    Type(String),
+    /// Hosts with this tag.
+    Tag(String),
+}
+
+impl Host {
+    /// The groups that it belongs to.
+    #[must_use]
+    pub fn groups(&self) -> BTreeSet<Group> {
+        let types = self.services.iter().map(|service| Group::Type(service.kind.clone()));
+        types.chain(self.tags.iter().map(|tag| Group::Tag(tag.to_string()))).collect()
+    }
+}
+
+/// A rendered file: its path within the target's folder of a generation, and its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Relative, of names from the safe alphabet.
+    pub path: PathBuf,
+    /// The text.
+    pub text: String,
+}
+
+/// What an engine says of a set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it would run with it.
+    pub good: bool,
+    /// What it refuses.
+    pub faults: Vec<Fault>,
+    /// Objects of ours that the administrator has too.
+    pub clashes: BTreeSet<Clash>,
+}
+
+/// Something that the engine refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What the engine says.
+    pub message: String,
+    /// The file that it names, and the line.
+    pub place: Option<(PathBuf, usize)>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Some((file, line)) => write!(f, "{}:{line}: {}", file.display(), self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// An object that both the rendering and the administrator define.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Clash {
+    /// A host, by the name that the administrator gave it (case may differ).
+    Host(String),
+    /// A service of a host, by its label.
+    Service {
+        /// The host.
+        host: String,
+        /// The service's label.
+        service: String,
+    },
+    /// A group of hosts, by the engine's name for it.
+    Group(String),
+}
+
+/// Why a template did not render.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the template {}{} does not work: {reason}", template.display(), line.map(|line| format!(", line {line},")).unwrap_or_default())]
+pub struct TemplateError {
+    /// The file, or the shipped template's name.
+    pub template: PathBuf,
+    /// The line in it, from 1.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// Why the engine could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A file or folder.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// `read`, `write`, …
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The engine's program did not start.
+    #[error("cannot run {}; install the engine, or set `{setting}` in server.conf", program.display())]
+    Program {
+        /// The program.
+        program: PathBuf,
+        /// The key in `server.conf` that names it.
+        setting: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The engine's check did not come to an end.
+    #[error("{} has been checking the configuration for {} seconds and was ended; does it read a pipe or a network folder?", program.display(), after.as_secs())]
+    Endless {
+        /// The program.
+        program: PathBuf,
+        /// How long it ran.
+        after: Duration,
+    },
+    /// The engine does not look where we publish.
+    #[error("{reason}")]
+    NotIncluded {
+        /// A sentence, with the next step.
+        reason: String,
+    },
+}
+
+/// Whether the engine runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Running {
+    /// It does.
+    Yes {
+        /// Its process.
+        process: u32,
+    },
+    /// It does not.
+    No {
+        /// A sentence about why we think so.
+        reason: String,
+    },
+}
+
+/// How it went to make the running engine read the current set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Activation {
+    /// The engine is alive, and has read it.
+    Confirmed,
+    /// It could not be told, or ended, or has not read it in time.
+    Failed {
+        /// A sentence about what happened.
+        reason: String,
+    },
+}
+
+/// An engine that the server renders for.
+pub trait Target {
+    /// Its name: the folder of its templates and of its part of a generation.
+    fn name(&self) -> &'static str;
+
+    /// Renders one host. Pure: the same host and templates give the same bytes.
+    ///
+    /// # Errors
+    /// A template does not work.
+    fn render_host(&self, host: &Host) -> Result<File, TemplateError>;
+
+    /// Renders what all hosts share, for the groups in use. Pure, as [`Target::render_host`].
+    ///
+    /// # Errors
+    /// A template does not work.
+    fn render_shared(&self, groups: &BTreeSet<Group>) -> Result<Vec<File>, TemplateError>;
+
+    /// What the engine calls a group.
+    fn group_name(&self, group: &Group) -> String;
+
+    /// Has the engine itself judge its whole configuration, with `set` (a folder) in place of what it reads of us
+    /// now; without one, the administrator's own alone. `scratch` is an existing folder for anything it may write.
+    ///
+    /// # Errors
+    /// The engine could not be asked.
+    fn verify(&self, set: Option<&Path>, scratch: &Path) -> Result<Verdict, EngineError>;
+
+    /// The names of the hosts that the administrator has of their own, as far as the engine can tell them without
+    /// ours (none when their configuration does not stand alone).
+    ///
+    /// # Errors
+    /// The engine could not be asked.
+    fn own_hosts(&self, scratch: &Path) -> Result<BTreeSet<String>, EngineError>;
+
+    /// Whether the engine runs.
+    fn running(&self) -> Running;
+
+    /// Makes the engine's configuration include the current set, if it does not yet. Says in a sentence what a person
+    /// has to do where it may not.
+    ///
+    /// # Errors
+    /// That sentence.
+    fn include(&self) -> Result<(), String>;
+
+    /// Makes the running engine read the current set, and waits until it has.
+    fn activate(&self) -> Activation;
+
+    /// The files of the administrator's own engine configuration and of the templates in use: a publish whose other
+    /// inputs are unchanged, and for which these are unchanged too, would give what is there already.
+    fn watched_files(&self) -> Vec<PathBuf>;
+
+    /// The templates that the administrator has put in place of shipped ones.
+    fn replaced_templates(&self) -> Vec<PathBuf>;
+
+    /// This target with the shipped template in place of one of the administrator's, to find out whether that one is
+    /// to blame.
+    ///
+    /// # Errors
+    /// A template does not work.
+    fn without_template(&self, template: &Path) -> Result<Box<dyn Target>, TemplateError>;
+}

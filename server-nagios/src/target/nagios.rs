@@ -1,0 +1,322 @@
+//! The target `nagios`: Nagios Core 4 (facts tried with 4.4.6 of Debian 12).
+//!
+//! Every word of Nagios's is here, below here, or in `templates/nagios`. A set is `base.cfg`, `hostgroups.cfg` and
+//! `hosts/NAME.cfg`; Nagios reads it through a link in one of its `cfg_dir`s, which it descends, so that `nagios.cfg` is
+//! never edited.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use self::main_file::MainFile;
+use self::process::Process;
+use self::templates::{BASE, HOST, HOSTGROUPS, Templates};
+use self::verify::Verification;
+use crate::configuration::Configuration;
+use crate::paths::Paths;
+use crate::target::{Activation, EngineError, File, Group, Host, Running, Target, TemplateError, Verdict};
+
+pub mod escape;
+mod main_file;
+mod process;
+mod templates;
+mod verify;
+
+/// The name of the target, of its templates' folder and of its part of a generation.
+pub const NAME: &str = "nagios";
+/// A command that is defined by us alone, by which our set is recognised in Nagios's object cache.
+const MARK: &str = "auto-monitor-service";
+/// The longest part of a definition's file name that is shown; Nagios's web pages have narrow columns.
+const FILE_SHOWN_MAX: usize = 200;
+
+/// Nagios, as the administrator's configuration describes it.
+#[derive(Debug)]
+pub struct Nagios {
+    paths: Paths,
+    configuration: Configuration,
+    templates: Templates,
+    check_command: String,
+}
+
+impl Nagios {
+    /// Reads the templates.
+    ///
+    /// # Errors
+    /// One cannot be read, or has a fault of syntax; or the check program's path cannot stand in a command line.
+    pub fn new(paths: &Paths, configuration: &Configuration) -> Result<Self, TemplateError> {
+        Self::except(paths, configuration, None)
+    }
+
+    fn except(
+        paths: &Paths,
+        configuration: &Configuration,
+        template: Option<&Path>,
+    ) -> Result<Self, TemplateError> {
+        let templates = Templates::load(&paths.templates(NAME), template)?;
+        let check_command = check_command(paths, configuration)?;
+        Ok(Self { paths: paths.clone(), configuration: configuration.clone(), templates, check_command })
+    }
+
+    fn main_file(&self) -> PathBuf {
+        self.paths.rooted(&self.configuration.nagios_configuration)
+    }
+
+    /// The link through which Nagios reads us.
+    fn link(&self) -> PathBuf {
+        self.paths.rooted(&self.configuration.nagios_link)
+    }
+
+    fn verification<'a>(&self, set: Option<&'a Path>, scratch: &'a Path) -> Verification<'a> {
+        Verification {
+            program: self.configuration.nagios.clone(),
+            configuration: self.main_file(),
+            link: self.link(),
+            set,
+            scratch,
+        }
+    }
+
+    fn process(&self) -> Process {
+        Process {
+            program: self.configuration.nagios.clone(),
+            configuration: self.main_file(),
+            reload_command: self.configuration.reload_command.clone(),
+        }
+    }
+
+    /// Whether the running Nagios has read a set of ours.
+    ///
+    /// # Errors
+    /// Why that cannot be told, as a sentence.
+    pub fn reads_us(&self) -> Result<bool, String> {
+        let cache = self.process().object_cache()?;
+        let bytes = fs::read(&cache).map_err(|error| format!("cannot read {}: {error}", cache.display()))?;
+        let mark = format!("\tcommand_name\t{MARK}\n");
+        Ok(bytes.windows(mark.len()).any(|window| window == mark.as_bytes()))
+    }
+
+    /// The folder that our link must point to.
+    fn published(&self) -> PathBuf {
+        self.paths.current().join(NAME)
+    }
+}
+
+/// The beginning of every command line. Nagios takes it apart at blanks, gives it to a shell when it holds a character
+/// that means something there, expands `$`, and cuts it at `;`: so only paths that mean nothing to any of these.
+fn check_command(paths: &Paths, configuration: &Configuration) -> Result<String, TemplateError> {
+    let sound = |path: &Path| {
+        let text = path.to_str()?;
+        let harmless = |c: char| c.is_ascii_alphanumeric() || "/._+-,:@=".contains(c);
+        text.chars().all(harmless).then(|| text.to_owned())
+    };
+    let refuse = |path: &Path, what: &str| TemplateError {
+        template: PathBuf::from(format!("{BASE}.hbs")),
+        line: None,
+        reason: format!(
+            "the path of {what}, {}, holds a character that Nagios cannot carry in a command line; use letters, \
+             digits and ./_+-,:@=",
+            path.display()
+        ),
+    };
+    let program = &configuration.check_program;
+    let command = sound(program).ok_or_else(|| refuse(program, "check-program"))?;
+    if paths.root() == Path::new("/") {
+        return Ok(command);
+    }
+    let root = sound(paths.root()).ok_or_else(|| refuse(paths.root(), "--root"))?;
+    Ok(format!("{command} --root {root}"))
+}
+
+#[derive(Serialize)]
+struct HostData<'a> {
+    name: &'a str,
+    address: String,
+    generation: u64,
+    received: String,
+    fingerprint: &'a str,
+    registration: String,
+    #[serde(rename = "override")]
+    say: String,
+    templates_folder: String,
+    hostgroups: String,
+    contacts: String,
+    contact_groups: String,
+    interval: Option<String>,
+    services: Vec<ServiceData<'a>>,
+}
+
+#[derive(Serialize)]
+struct ServiceData<'a> {
+    description: String,
+    service: &'a str,
+    probe: Option<&'a str>,
+    kind: &'a str,
+    file: String,
+}
+
+#[derive(Serialize)]
+struct GroupData {
+    name: String,
+    alias: String,
+}
+
+impl Target for Nagios {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn render_host(&self, host: &Host) -> Result<File, TemplateError> {
+        let mut hostgroups: Vec<String> = host.groups().iter().map(|group| self.group_name(group)).collect();
+        hostgroups.extend(host.say.hostgroups.iter().cloned());
+        let services = host.services.iter().map(|service| ServiceData {
+            description: service.label(),
+            service: service.name.as_str(),
+            probe: service.probe.as_deref(),
+            kind: &service.kind,
+            file: service.file.chars().take(FILE_SHOWN_MAX).collect(),
+        });
+        let data = HostData {
+            name: host.name.as_str(),
+            address: host.address.to_string(),
+            generation: host.generation,
+            received: host.received.to_string(),
+            fingerprint: &host.fingerprint,
+            registration: self.paths.record(&host.name).display().to_string(),
+            say: self.paths.host_overrides().join(format!("{}.conf", host.name)).display().to_string(),
+            templates_folder: self.templates.own_folder().display().to_string(),
+            hostgroups: hostgroups.join(","),
+            contacts: host.say.contacts.join(","),
+            contact_groups: host.say.contact_groups.join(","),
+            interval: host.say.interval.map(minutes),
+            services: services.collect(),
+        };
+        let text = self.templates.render(HOST, &data)?;
+        Ok(File { path: Path::new("hosts").join(format!("{}.cfg", host.name)), text })
+    }
+
+    fn render_shared(&self, groups: &BTreeSet<Group>) -> Result<Vec<File>, TemplateError> {
+        let folder = self.templates.own_folder().display().to_string();
+        let base = serde_json::json!({
+            "check_command": self.check_command,
+            "templates_folder": folder,
+            "hosts_folder": self.paths.host_overrides().display().to_string(),
+        });
+        let groups: Vec<GroupData> = groups
+            .iter()
+            .map(|group| GroupData {
+                name: self.group_name(group),
+                alias: match group {
+                    Group::Type(name) => format!("hosts with a service of type {name}"),
+                    Group::Tag(name) => format!("hosts with the tag {name}"),
+                },
+            })
+            .collect();
+        let hostgroups = serde_json::json!({ "groups": groups, "templates_folder": folder });
+        Ok(vec![
+            File { path: BASE.into(), text: self.templates.render(BASE, &base)? },
+            File { path: HOSTGROUPS.into(), text: self.templates.render(HOSTGROUPS, &hostgroups)? },
+        ])
+    }
+
+    fn group_name(&self, group: &Group) -> String {
+        match group {
+            Group::Type(name) => format!("auto-monitor-type-{name}"),
+            Group::Tag(name) => format!("auto-monitor-tag-{name}"),
+        }
+    }
+
+    fn verify(&self, set: Option<&Path>, scratch: &Path) -> Result<Verdict, EngineError> {
+        self.verification(set, scratch).run()
+    }
+
+    fn own_hosts(&self, scratch: &Path) -> Result<BTreeSet<String>, EngineError> {
+        self.verification(None, scratch).hosts()
+    }
+
+    fn running(&self) -> Running {
+        self.process().running()
+    }
+
+    fn include(&self) -> Result<(), String> {
+        let link = self.link();
+        let wanted = self.published();
+        let by_hand = |why: String| {
+            Err(format!(
+                "{why}; Nagios does not read what is published until somebody runs, with the right to: ln -sfn {} {}",
+                wanted.display(),
+                link.display()
+            ))
+        };
+        match fs::read_link(&link) {
+            Ok(there) if there == wanted => Ok(()),
+            Ok(there) => by_hand(format!("{} points to {}", link.display(), there.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match symlink(&wanted, &link) {
+                Ok(()) => Ok(()),
+                Err(error) => by_hand(format!("cannot make the link {}: {error}", link.display())),
+            },
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(format!(
+                "{} is not a link; move it away, and run `auto-monitor-server publish`",
+                link.display()
+            )),
+            Err(error) => by_hand(format!("cannot read the link {}: {error}", link.display())),
+        }
+    }
+
+    fn activate(&self) -> Activation {
+        self.process().reload()
+    }
+
+    fn watched_files(&self) -> Vec<PathBuf> {
+        let mut files = self.templates.files();
+        let main = self.main_file();
+        if let Ok(file) = MainFile::read(&main) {
+            files.extend(file.object_files());
+            for folder in file.object_folders() {
+                gather(&folder, &self.link(), &mut files);
+            }
+        }
+        files.push(main);
+        files
+    }
+
+    fn replaced_templates(&self) -> Vec<PathBuf> {
+        self.templates.replaced()
+    }
+
+    fn without_template(&self, template: &Path) -> Result<Box<dyn Target>, TemplateError> {
+        debug_assert!(self.templates.folders().iter().any(|folder| template.starts_with(folder)));
+        Ok(Box::new(Self::except(&self.paths, &self.configuration, Some(template))?))
+    }
+}
+
+/// The files below a folder that Nagios reads, without what our link leads to. What cannot be read is left out: Nagios
+/// itself will say so.
+fn gather(folder: &Path, link: &Path, files: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path == link {
+            continue;
+        }
+        if path.is_dir() {
+            gather(&path, link, files);
+        } else if path.extension().is_some_and(|extension| extension == "cfg") {
+            files.push(path);
+        }
+    }
+}
+
+/// A duration in Nagios's unit, a minute (`interval_length=60`), with a fraction if need be.
+fn minutes(duration: std::time::Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds % 60 == 0 {
+        (seconds / 60).to_string()
+    } else {
+        #[expect(clippy::cast_precision_loss, reason = "at most 99999 days in seconds, exact in 53 bits")]
+        let minutes = seconds as f64 / 60.0;
+        format!("{minutes:.3}")
+    }
+}

@@ -1,0 +1,344 @@
+//! Having Nagios itself judge its whole configuration, with a set of ours that it does not read yet.
+//!
+//! `nagios -v` is given a copy of `nagios.cfg` in which everything that Nagios may write is in a scratch folder, and the
+//! folder that our link stands in is replaced by a mirror: links to everything but ours, and ours to the set in
+//! question. So what is judged is exactly what would be read, and neither the running Nagios nor its files are touched.
+//! Traced with 4.4.6, `-v` opens `log_file` for appending, makes and removes a file in `temp_path` and in
+//! `check_result_path`, and with `-p` writes `precached_object_file`; the other writable files are redirected because
+//! another version may touch them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::main_file::MainFile;
+use crate::target::{Clash, EngineError, Fault, Verdict};
+
+/// Far more than 10,000 hosts take (under a second), so that only a check that hangs is ended.
+const TIME_MAX: Duration = Duration::from_secs(120);
+
+/// What Nagios may write, and where in the scratch folder it goes instead.
+const REDIRECTED: [(&str, &str); 13] = [
+    ("log_file", "nagios.log"),
+    ("log_archive_path", "."),
+    ("debug_file", "nagios.debug"),
+    ("object_cache_file", "objects.cache"),
+    ("precached_object_file", PRECACHE),
+    ("status_file", "status.dat"),
+    ("state_retention_file", "retention.dat"),
+    ("lock_file", "nagios.pid"),
+    ("command_file", "nagios.cmd"),
+    ("query_socket", "nagios.qh"),
+    ("temp_file", "nagios.tmp"),
+    ("temp_path", "."),
+    ("check_result_path", "."),
+];
+const PRECACHE: &str = "objects.precache";
+
+/// What is verified, and with what.
+#[derive(Debug)]
+pub(super) struct Verification<'a> {
+    /// The program.
+    pub program: PathBuf,
+    /// Nagios's main file.
+    pub configuration: PathBuf,
+    /// The link through which Nagios reads us.
+    pub link: PathBuf,
+    /// What the link shall point to; none: it is left out.
+    pub set: Option<&'a Path>,
+    /// An existing folder for everything that is written.
+    pub scratch: &'a Path,
+}
+
+impl Verification<'_> {
+    /// Nagios's judgement.
+    pub(super) fn run(&self) -> Result<Verdict, EngineError> {
+        let output = self.nagios(&["-v"])?;
+        Ok(verdict(&output.text, output.success))
+    }
+
+    /// The host names of the whole configuration, where it is sound; empty where it is not.
+    pub(super) fn hosts(&self) -> Result<BTreeSet<String>, EngineError> {
+        if !self.nagios(&["-p", "-v"])?.success {
+            return Ok(BTreeSet::new());
+        }
+        let path = self.scratch.join(PRECACHE);
+        let text = fs::read(&path).map_err(|source| EngineError::File {
+            action: "read",
+            path: path.clone(),
+            source,
+        })?;
+        Ok(host_names(&String::from_utf8_lossy(&text)))
+    }
+
+    fn nagios(&self, options: &[&str]) -> Result<Output, EngineError> {
+        let configuration = self.scratch.join("nagios.cfg");
+        let text = self.configuration_text()?;
+        let output = self.scratch.join("output");
+        let write =
+            |path: &Path, source| EngineError::File { action: "write", path: path.to_owned(), source };
+        fs::write(&configuration, text).map_err(|error| write(&configuration, error))?;
+        let stdout = fs::File::create(&output).map_err(|error| write(&output, error))?;
+        let stderr = stdout.try_clone().map_err(|error| write(&output, error))?;
+        let fail = |source| EngineError::Program { program: self.program.clone(), setting: "nagios", source };
+        let mut child = Command::new(&self.program)
+            .args(options)
+            .arg(&configuration)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(stderr)
+            .spawn()
+            .map_err(fail)?;
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(fail)? {
+                break status;
+            }
+            if started.elapsed() > TIME_MAX {
+                // Both can only fail when it has just ended by itself.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(EngineError::Endless { program: self.program.clone(), after: TIME_MAX });
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let text =
+            fs::read(&output).map_err(|source| EngineError::File { action: "read", path: output, source })?;
+        Ok(Output { success: status.success(), text: String::from_utf8_lossy(&text).into_owned() })
+    }
+
+    fn configuration_text(&self) -> Result<String, EngineError> {
+        let file = MainFile::read(&self.configuration).map_err(|source| EngineError::File {
+            action: "read",
+            path: self.configuration.clone(),
+            source,
+        })?;
+        let mut text = String::new();
+        let mut included = false;
+        let mut mirrors = 0;
+        for (name, value) in file.settings() {
+            let value = match name {
+                // Directed elsewhere below.
+                _ if REDIRECTED.iter().any(|(redirected, _)| *redirected == name) => continue,
+                "nagios_user" | "nagios_group" | "use_syslog" => continue,
+                // Modules are no objects, and loading one may have effects.
+                "broker_module" => continue,
+                // It holds secrets for the arguments of commands, which are not expanded here; we need not be
+                // allowed to read it.
+                "resource_file" if fs::File::open(file.absolute(value)).is_err() => continue,
+                "cfg_dir" => {
+                    let folder = file.absolute(value);
+                    match self.link_below(&folder) {
+                        Some(way) => {
+                            included = true;
+                            mirrors += 1;
+                            let mirror = self.scratch.join(format!("mirror-{mirrors}"));
+                            self.mirror(&folder, &way, &mirror).map_err(|source| EngineError::File {
+                                action: "mirror",
+                                path: folder,
+                                source,
+                            })?;
+                            mirror
+                        }
+                        None => folder,
+                    }
+                    .display()
+                    .to_string()
+                }
+                "cfg_file" | "resource_file" => file.absolute(value).display().to_string(),
+                _ => value.to_owned(),
+            };
+            let _ = writeln!(text, "{name}={value}");
+        }
+        if !included {
+            return Err(EngineError::NotIncluded {
+                reason: format!(
+                    "no cfg_dir of {} holds {}, so Nagios would never read what is published; add `cfg_dir={}` \
+                     there, or set `nagios-link` in server.conf to a path in a folder that it reads",
+                    self.configuration.display(),
+                    self.link.display(),
+                    self.link.parent().unwrap_or(&self.link).display()
+                ),
+            });
+        }
+        for (name, target) in REDIRECTED {
+            let _ = writeln!(text, "{name}={}", self.scratch.join(target).display());
+        }
+        // As who we are: run by root, Nagios would change to its own user, who cannot write to our scratch folder.
+        let _ = writeln!(text, "nagios_user={}", rustix::process::geteuid().as_raw());
+        let _ = writeln!(text, "nagios_group={}", rustix::process::getegid().as_raw());
+        text.push_str("use_syslog=0\n");
+        Ok(text)
+    }
+
+    /// The way from this folder to our link, if it is in or below it.
+    fn link_below(&self, folder: &Path) -> Option<PathBuf> {
+        let parent = fs::canonicalize(self.link.parent()?).ok()?;
+        let way = parent.strip_prefix(fs::canonicalize(folder).ok()?).ok()?.to_owned();
+        Some(way.join(self.link.file_name()?))
+    }
+
+    /// Makes `mirror` look like `folder`, but for what is at the end of `way`.
+    fn mirror(&self, folder: &Path, way: &Path, mirror: &Path) -> io::Result<()> {
+        match fs::remove_dir_all(mirror) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir(mirror)?,
+        }
+        let mut steps = way.components();
+        let Some(step) = steps.next() else { return Ok(()) };
+        let rest = steps.as_path();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_name() != step.as_os_str() {
+                symlink(entry.path(), mirror.join(entry.file_name()))?;
+            }
+        }
+        let ours = mirror.join(step);
+        if !rest.as_os_str().is_empty() {
+            self.mirror(&folder.join(step), rest, &ours)
+        } else if let Some(set) = self.set {
+            symlink(set, ours)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+struct Output {
+    success: bool,
+    text: String,
+}
+
+/// Reads what `nagios -v` prints.
+fn verdict(text: &str, good: bool) -> Verdict {
+    let mut verdict = Verdict { good, ..Verdict::default() };
+    for line in text.lines() {
+        if let Some(clash) = line.strip_prefix("Warning: Duplicate definition found for ").and_then(clash) {
+            verdict.clashes.insert(clash);
+        } else if let Some(message) = line.strip_prefix("Error: ") {
+            let fault = fault(message);
+            // Two lines are about one fault when the second only adds the place, as in
+            // "Invalid service object directive 'x'." and "Could not add object property in file … on line …".
+            match verdict.faults.last_mut() {
+                Some(last) if last.place.is_none() && fault.message.starts_with("Could not ") => {
+                    last.place = fault.place;
+                }
+                _ => verdict.faults.push(fault),
+            }
+        }
+    }
+    if !good && verdict.faults.is_empty() && verdict.clashes.is_empty() {
+        // Not the form that we know: the last lines say most.
+        let mut lines: Vec<&str> =
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).rev().take(3).collect();
+        lines.reverse();
+        verdict.faults.push(Fault {
+            message: if lines.is_empty() {
+                "Nagios ended without a word".to_owned()
+            } else {
+                lines.join(" / ")
+            },
+            place: None,
+        });
+    }
+    verdict
+}
+
+/// Reads `MESSAGE in file 'F' on line N…` or `MESSAGE (config file 'F', starting on line N)`.
+fn fault(message: &str) -> Fault {
+    for (before, between) in [(" in file '", "' on line "), (" (config file '", "', starting on line ")] {
+        if let Some((said, rest)) = message.split_once(before)
+            && let Some((file, rest)) = rest.split_once(between)
+        {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            if let Ok(line) = rest[..digits].parse() {
+                let said = said.trim_end_matches('.').to_owned();
+                return Fault { message: said, place: Some((file.into(), line)) };
+            }
+        }
+    }
+    Fault { message: message.trim_end_matches('.').to_owned(), place: None }
+}
+
+/// Reads `host 'H' (config …`, `service 'S' on host 'H' (config …`, `hostgroup 'G' (config …`.
+fn clash(text: &str) -> Option<Clash> {
+    let (what, _) = text.split_once(" (config file")?;
+    let name = |text: &str| Some(text.strip_prefix('\'')?.strip_suffix('\'')?.to_owned());
+    if let Some(rest) = what.strip_prefix("service ") {
+        let (service, host) = rest.split_once(" on host ")?;
+        return Some(Clash::Service { host: name(host)?, service: name(service)? });
+    }
+    if let Some(rest) = what.strip_prefix("hostgroup ") {
+        return Some(Clash::Group(name(rest)?));
+    }
+    Some(Clash::Host(name(what.strip_prefix("host ")?)?))
+}
+
+/// The hosts of a precached object file.
+fn host_names(text: &str) -> BTreeSet<String> {
+    let mut in_host = false;
+    let mut names = BTreeSet::new();
+    for line in text.lines() {
+        if let Some(kind) = line.strip_prefix("define ") {
+            in_host = kind.starts_with("host {");
+        } else if in_host && let Some(name) = line.trim().strip_prefix("host_name\t") {
+            names.insert(name.to_owned());
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nagios_prints_is_understood() {
+        let said = verdict(
+            "Warning: Duplicate definition found for host 'h1' (config file '/a.cfg', starting on line 1)\n\
+             Warning: Duplicate definition found for service 's t' on host 'h1' (config file '/b.cfg', starting on line 2)\n\
+             Warning: Duplicate definition found for hostgroup 'g' (config file '/b.cfg', starting on line 2)\n\
+             Error: Invalid service object directive 'max_check_attempt'.\n\
+             Error: Could not add object property in file '/a.cfg' on line 5.\n\
+             Error: Could not find any host matching 'h9' (config file '/c.cfg', starting on line 7)\n\
+             Error: The name of host 'x' contains one or more illegal characters.\n",
+            false,
+        );
+        let told: Vec<String> = said.faults.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "/a.cfg:5: Invalid service object directive 'max_check_attempt'",
+                "/c.cfg:7: Could not find any host matching 'h9'",
+                "The name of host 'x' contains one or more illegal characters",
+            ]
+        );
+        assert_eq!(
+            said.clashes.into_iter().collect::<Vec<_>>(),
+            [
+                Clash::Host("h1".into()),
+                Clash::Service { host: "h1".into(), service: "s t".into() },
+                Clash::Group("g".into())
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_form_of_failure_is_never_silent() {
+        assert_eq!(verdict("Segmentation fault\n", false).faults[0].message, "Segmentation fault");
+        assert!(!verdict("", false).faults.is_empty());
+    }
+
+    #[test]
+    fn hosts_are_found_in_the_precached_objects() {
+        let text =
+            "define host {\n\thost_name\tH1\n\talias\tx\n\t}\n\ndefine service {\n\thost_name\th2\n\t}\n";
+        assert_eq!(host_names(text), BTreeSet::from(["H1".to_owned()]));
+    }
+}
