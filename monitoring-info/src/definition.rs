@@ -8,11 +8,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::diagnostic::{Problem, suggestion};
-use crate::host::{HostName, ServiceName, quoted};
-use crate::ini::{Document, Section, Source, Spot};
-use crate::service::{Default, KINDS, Key, Kind, PASSWORD_FILE, Rule, Ssl, Tls};
-use crate::value::Value;
+use crate::diagnostic::Problem;
+use crate::host::{HostName, ServiceName, is_unprintable};
+use crate::ini::{Document, Section, Source, Spot, VALUE_MAX};
+use crate::registration::DEFINITIONS_MAX;
+use crate::service::{Default, Key, Kind, PASSWORD_FILE, Ssl};
+use crate::value::{Invalid, Value};
+
+mod judgement;
+
+pub use judgement::{About, Fault, Judgement, judge};
 
 /// A file that was read, for showing places in it.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +67,7 @@ pub struct Setting {
 }
 
 /// A service to be watched, sound by construction.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
     name: ServiceName,
     kind: &'static Kind,
@@ -85,6 +90,14 @@ pub fn read(path: &str, bytes: &[u8]) -> (Vec<Draft>, Vec<Problem>) {
                 entry.key_place,
             ),
         );
+    }
+    let sections = document.sections.len();
+    if sections > DEFINITIONS_MAX {
+        let problem = Problem::error(format!(
+            "the file holds {sections} definitions; a host can have at most {DEFINITIONS_MAX}"
+        ));
+        problems.push(problem.file(path).help("check that it is the right file; none of it is taken"));
+        return (Vec::new(), problems);
     }
     let drafts = document.sections.into_iter().map(|section| Draft::new(section, &file)).collect();
     (drafts, problems)
@@ -137,270 +150,6 @@ impl Draft {
     }
 }
 
-/// What a fault is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About {
-    /// The section as a whole.
-    Section,
-    /// The key of the pair with this index.
-    Key(usize),
-    /// The value of the pair with this index.
-    Value(usize),
-}
-
-/// A fault and what it is about.
-#[derive(Debug, Clone)]
-pub struct Fault {
-    /// Where to look.
-    pub about: About,
-    /// What is wrong; it has no place yet.
-    pub problem: Problem,
-}
-
-/// What [`judge`] found.
-#[derive(Debug, Clone, Default)]
-pub struct Judgement {
-    /// The definition, when no fault is an error.
-    pub definition: Option<Definition>,
-    /// Every fault.
-    pub faults: Vec<Fault>,
-}
-
-/// Judges a name and its pairs of key (in lower case) and value. With `incomplete`, some lines are known to be
-/// missing, so that a missing key is no news.
-#[must_use]
-pub fn judge(name: &str, pairs: &[(&str, &str)], incomplete: bool) -> Judgement {
-    let mut judge = Judge { pairs, faults: Vec::new(), values: BTreeMap::new() };
-    let name = match name.parse::<ServiceName>() {
-        Ok(name) => Some(name),
-        Err(error) => {
-            judge.fault(About::Section, error.message, error.help);
-            None
-        }
-    };
-    let kind = judge.kind(incomplete);
-    if let Some(kind) = kind {
-        judge.values(kind);
-        judge.rules(kind, incomplete);
-        judge.tls(kind);
-    }
-    let sound = judge.faults.iter().all(|fault| fault.problem.severity != crate::diagnostic::Severity::Error);
-    let definition = match (name, kind) {
-        (Some(name), Some(kind)) if sound => Some(Definition { name, kind, values: judge.values }),
-        _ => None,
-    };
-    Judgement { definition, faults: judge.faults }
-}
-
-struct Judge<'a> {
-    pairs: &'a [(&'a str, &'a str)],
-    faults: Vec<Fault>,
-    values: BTreeMap<&'static str, Value>,
-}
-
-impl Judge<'_> {
-    fn fault(&mut self, about: About, message: impl Into<String>, help: impl Into<String>) {
-        self.faults.push(Fault { about, problem: Problem::error(message).help(help) });
-    }
-
-    fn warn(&mut self, about: About, message: impl Into<String>, help: impl Into<String>) {
-        self.faults.push(Fault { about, problem: Problem::warning(message).help(help) });
-    }
-
-    fn position(&self, key: &str) -> Option<usize> {
-        self.pairs.iter().position(|(name, _)| *name == key)
-    }
-
-    fn kind(&mut self, incomplete: bool) -> Option<&'static Kind> {
-        let all = || KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
-        let Some(at) = self.position("type") else {
-            if !incomplete {
-                let near = self.pairs.iter().position(|(key, _)| suggestion(key, ["type"]).is_some());
-                match near {
-                    Some(at) => {
-                        self.fault(
-                            About::Key(at),
-                            format!("unknown key {}", quoted(self.pairs[at].0)),
-                            "did you mean `type`?",
-                        );
-                    }
-                    None => self.fault(
-                        About::Section,
-                        "the mandatory key `type` is missing",
-                        format!("the types are {}", all()),
-                    ),
-                }
-            }
-            return None;
-        };
-        let given = self.pairs[at].1;
-        if given.is_empty() {
-            self.fault(About::Value(at), "the value of `type` is empty", format!("the types are {}", all()));
-            return None;
-        }
-        let kind = Kind::named(given);
-        if kind.is_none() {
-            let help = match suggestion(given, KINDS.iter().map(|kind| kind.name)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the types are {}", all()),
-            };
-            self.fault(About::Value(at), format!("unknown type {}", quoted(given)), help);
-        }
-        kind
-    }
-
-    fn values(&mut self, kind: &'static Kind) {
-        for (at, &(name, text)) in self.pairs.iter().enumerate() {
-            if name == "type" {
-                continue;
-            }
-            let Some(key) = kind.key(name) else {
-                self.unknown_key(at, name, kind);
-                continue;
-            };
-            if self.values.contains_key(key.name) {
-                self.fault(About::Key(at), format!("`{name}` is set twice"), "keep one of the two");
-                continue;
-            }
-            if text.is_empty() && (key.value.parse)("").is_err()
-                || text.is_empty() && key.value.name == "string"
-            {
-                self.fault(
-                    About::Value(at),
-                    format!("the value of `{name}` is empty"),
-                    match key.default {
-                        Default::Mandatory => format!("give {}: {}", article(key.value.name), key.value.form),
-                        _ => format!(
-                            "give {} ({}), or leave the line out",
-                            article(key.value.name),
-                            key.value.form
-                        ),
-                    },
-                );
-                continue;
-            }
-            match (key.value.parse)(text) {
-                Ok(value) => {
-                    self.values.insert(key.name, value);
-                }
-                Err(invalid) => self.fault(
-                    About::Value(at),
-                    format!("the value of `{name}` is wrong: {}", invalid.message),
-                    invalid.help,
-                ),
-            }
-        }
-    }
-
-    fn unknown_key(&mut self, at: usize, name: &str, kind: &'static Kind) {
-        let near = suggestion(name, kind.keys().map(|key| key.name).chain(["type"]));
-        let others: Vec<&str> =
-            KINDS.iter().filter(|other| other.key(name).is_some()).map(|other| other.name).collect();
-        if !others.is_empty() {
-            self.fault(
-                About::Key(at),
-                format!("the type `{}` has no key `{name}`", kind.name),
-                format!("it is a key of {}; remove it, or change the type", others.join(", ")),
-            );
-            return;
-        }
-        let help = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                let keys: Vec<&str> = kind.keys().map(|key| key.name).collect();
-                format!("its keys are {}", keys.join(", "))
-            }
-        };
-        self.fault(About::Key(at), format!("unknown key {} for type `{}`", quoted(name), kind.name), help);
-    }
-
-    /// Whether a key was given at all, soundly or not.
-    fn given(&self, key: &str) -> Option<usize> {
-        self.position(key)
-    }
-
-    fn rules(&mut self, kind: &'static Kind, incomplete: bool) {
-        let password_file = self.given(PASSWORD_FILE.name).filter(|_| kind.key(PASSWORD_FILE.name).is_some());
-        if let (Some(at), Some(_)) = (password_file, self.given("password")) {
-            self.fault(
-                About::Key(at),
-                "both `password` and `password_file` are given",
-                "keep one of the two",
-            );
-        }
-        if incomplete {
-            return;
-        }
-        for key in kind.keys().filter(|key| key.default == Default::Mandatory) {
-            if self.given(key.name).is_none() {
-                self.fault(
-                    About::Section,
-                    format!("the mandatory key `{}` of type `{}` is missing", key.name, kind.name),
-                    format!("add `{} = …`: {}", key.name, key.summary),
-                );
-            }
-        }
-        let given = |judge: &Self, key: &str| {
-            judge.given(key).or_else(|| if key == "password" { password_file } else { None })
-        };
-        for rule in kind.rules {
-            match *rule {
-                Rule::Together(one, other) => {
-                    for (has, lacks) in [(one, other), (other, one)] {
-                        if let (Some(at), None) = (given(self, has), given(self, lacks)) {
-                            let named = self.pairs[at].0.to_owned();
-                            self.fault(
-                                About::Key(at),
-                                format!("`{named}` is given without `{lacks}`"),
-                                "give both, or neither",
-                            );
-                        }
-                    }
-                }
-                Rule::Needs(key, needed) => {
-                    if let (Some(at), None) = (given(self, key), given(self, needed)) {
-                        self.fault(
-                            About::Key(at),
-                            format!("`{key}` needs `{needed}`"),
-                            format!("add `{needed} = …`, or remove `{key}`"),
-                        );
-                    }
-                }
-            }
-        }
-    }
-
-    /// Keys that say something about a certificate that nobody looks at are no error, but surely not what was meant.
-    fn tls(&mut self, kind: &'static Kind) {
-        if kind.tls == Tls::Never {
-            return;
-        }
-        let ssl = self.values.get("ssl").is_some_and(|value| *value != Value::Boolean(false));
-        let ignored = self.values.get("ignore_invalid_ssl") == Some(&Value::Boolean(true));
-        for key in ["ssl_hostname", "ignore_invalid_ssl", "expire_before_days"] {
-            let Some(at) = self.given(key) else { continue };
-            if !ssl
-                && self
-                    .given("ssl")
-                    .is_none_or(|at| self.pairs[at].1.is_empty() || self.values.contains_key("ssl"))
-            {
-                self.warn(About::Key(at), format!("`{key}` has no effect without `ssl`"), "add `ssl = True`");
-            } else if ssl && ignored && key == "expire_before_days" {
-                self.warn(
-                    About::Key(at),
-                    format!("`{key}` has no effect with `ignore_invalid_ssl`"),
-                    "remove one of the two",
-                );
-            }
-        }
-    }
-}
-
-fn article(noun: &str) -> String {
-    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    format!("{article} {noun}")
-}
-
 impl Definition {
     /// The service's name.
     #[must_use]
@@ -448,10 +197,33 @@ impl Definition {
         (key.value.parse)(text).ok()
     }
 
-    /// Puts the password that stood in the file named by `password_file` in its place.
-    pub fn resolve_password(&mut self, password: String) {
+    /// Puts the first line of the file named by `password_file` in its place; `text` is what the file holds.
+    ///
+    /// # Errors
+    /// The line cannot be a password: the rules are those of a value in a definition file, because it travels as one.
+    pub fn resolve_password(&mut self, text: impl AsRef<str>) -> Result<(), Invalid> {
+        let password = text.as_ref().lines().next().unwrap_or_default();
+        let refuse = |why: &str| {
+            Err(Invalid::new(
+                format!("the password in its first line {why}"),
+                "write the password alone into the file's first line",
+            ))
+        };
+        if password.is_empty() {
+            return refuse("is empty");
+        }
+        if password.trim() != password {
+            return refuse("has blanks at its edges");
+        }
+        if password.chars().any(is_unprintable) {
+            return refuse("holds control characters");
+        }
+        if password.len() > VALUE_MAX {
+            return refuse("is too long");
+        }
         self.values.remove(PASSWORD_FILE.name);
-        self.values.insert("password", Value::Text(password));
+        self.values.insert("password", Value::Text(password.to_owned()));
+        Ok(())
     }
 }
 

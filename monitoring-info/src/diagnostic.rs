@@ -1,11 +1,13 @@
 //! Faults with their place, as a person and as a program wants them.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
 use crate::host::is_unprintable;
+use crate::ini::{PROBLEMS_MAX, left_out};
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -190,7 +192,7 @@ impl Problem {
                 paint(Part::Help, &format!("help: {help}"))
             );
         }
-        out.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+        out.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
     }
 }
 
@@ -233,16 +235,42 @@ impl fmt::Display for Problem {
     }
 }
 
+/// At most [`PROBLEMS_MAX`] problems of each file, in their order; one more says how many there are beyond. What is
+/// wrong with a thousand lines is wrong with the first hundred.
+#[must_use]
+pub fn limited(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut kept: Vec<Problem> = Vec::with_capacity(problems.len());
+    for problem in problems {
+        let count = problem.file.as_deref().map_or(0, |file| {
+            let count = seen.entry(file.to_owned()).or_default();
+            *count += 1;
+            *count
+        });
+        if count <= PROBLEMS_MAX {
+            kept.push(problem);
+        }
+    }
+    let mut beyond: Vec<(String, usize)> =
+        seen.into_iter().filter(|(_, count)| *count > PROBLEMS_MAX).collect();
+    beyond.sort();
+    kept.extend(beyond.into_iter().map(|(file, count)| left_out(count - PROBLEMS_MAX).file(file)));
+    kept
+}
+
 /// The candidate most like `word`, if one is like it at all.
 pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     if word.chars().count() > 64 {
         return None;
     }
+    let near = |candidate: &str| 1.max(candidate.len().max(word.len()) / 3);
     candidates
         .into_iter()
+        // The difference in length is a lower bound of the distance, and cheap.
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= near(candidate))
         .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1.max(candidate.len().max(word.len()) / 3))
+        .filter(|(distance, candidate)| *distance <= near(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -261,6 +289,14 @@ mod tests {
         let at = lines[3].chars().position(|c| c == 'p').unwrap();
         assert_eq!(lines[4].chars().position(|c| c == '^').unwrap(), at);
         assert!(lines.iter().all(|line| line.chars().count() < 120 && !line.contains('\u{1b}')), "{shown}");
+    }
+
+    #[test]
+    fn a_hundred_problems_of_a_file_are_enough() {
+        let of = |file: &str, n: usize| (0..n).map(|_| Problem::error("x").file(file)).collect::<Vec<_>>();
+        let kept = limited([of("a", 99), of("b", 103), of("c", 100)].concat());
+        assert_eq!(kept.len(), 99 + 100 + 100 + 1);
+        assert_eq!(kept.last(), Some(&Problem::error("3 more faults of this file not shown").file("b")));
     }
 
     #[test]

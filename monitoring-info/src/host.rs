@@ -170,12 +170,15 @@ pub fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
-/// Characters that no text of ours may hold: controls, line and paragraph separators, bidirectional controls (which
-/// make a terminal show another text than the bytes say), and the byte order mark.
+/// Characters that no text of ours may hold: controls, line and paragraph separators, bidirectional controls (Unicode's
+/// property `Bidi_Control`: they make a terminal show another text than the bytes say), and the byte order mark.
 #[must_use]
 pub fn is_unprintable(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        )
 }
 
 macro_rules! name_traits {

@@ -11,7 +11,11 @@ use std::collections::HashMap;
 use ini::{Ini, ParseOption};
 
 use crate::diagnostic::{Place, Problem};
-use crate::host::{is_unprintable, quoted};
+use crate::host::quoted;
+
+mod line;
+
+use line::{Fault, Line, lines};
 
 /// The largest file in bytes.
 pub const FILE_MAX: usize = 64 * 1024;
@@ -38,7 +42,7 @@ pub struct Section {
     pub place: Spot,
     /// Its lines `key = value`, in order; of a key given twice, the first.
     pub entries: Vec<Entry>,
-    /// Whether a line of this section was refused.
+    /// Whether a line of this section was refused, or there is a second one of its name.
     pub faulty: bool,
 }
 
@@ -60,6 +64,8 @@ pub struct Entry {
 pub struct Spot {
     /// Line, from 1.
     pub line: usize,
+    /// Where the line begins in the text, in bytes.
+    pub offset: usize,
     /// First byte in the line, from 0.
     pub start: usize,
     /// Length in bytes.
@@ -80,7 +86,8 @@ impl<'a> Source<'a> {
     /// The place of a spot, with its line.
     #[must_use]
     pub fn place(self, spot: Spot) -> Place {
-        let text = self.0.split('\n').nth(spot.line.saturating_sub(1)).unwrap_or_default();
+        let text = self.0.get(spot.offset..).unwrap_or_default();
+        let text = text.split('\n').next().unwrap_or_default();
         let text = text.strip_suffix('\r').unwrap_or(text);
         let start = text.get(..spot.start).unwrap_or(text);
         let width = text.get(spot.start..spot.start + spot.length).unwrap_or_default().chars().count().max(1);
@@ -101,18 +108,14 @@ impl Document {
         let mut index = Index::new(text);
         index.read();
         index.agree_with_rust_ini();
-        if index.left_out > 0 {
-            let n = index.left_out;
-            index
-                .problems
-                .push(Problem::error(format!("{n} more fault{} of this file not shown", plural(n))));
-        }
-        (index.document, index.problems)
+        index.finish()
     }
 }
 
-fn plural(n: usize) -> &'static str {
-    if n == 1 { "" } else { "s" }
+/// What is said of the faults beyond [`PROBLEMS_MAX`].
+pub(crate) fn left_out(faults: usize) -> Problem {
+    let plural = if faults == 1 { "" } else { "s" };
+    Problem::error(format!("{faults} more fault{plural} of this file not shown"))
 }
 
 /// The text of a file, or why it is none.
@@ -178,6 +181,10 @@ struct Index<'a> {
     sound: String,
     /// Whether the current section's header was refused, so that its keys belong to nobody.
     orphaned: bool,
+    /// The index of each section by its name.
+    sections: HashMap<&'a str, usize>,
+    /// The line of each key of the current section.
+    keys: HashMap<String, usize>,
 }
 
 impl<'a> Index<'a> {
@@ -191,242 +198,124 @@ impl<'a> Index<'a> {
             left_out: 0,
             sound: String::with_capacity(text.len() + 64),
             orphaned: false,
+            sections: HashMap::new(),
+            keys: HashMap::new(),
         }
     }
 
     fn read(&mut self) {
-        let mut first_lines: HashMap<String, usize> = HashMap::new();
-        let mut keys: HashMap<String, usize> = HashMap::new();
-        for (at, raw) in self.text.split('\n').enumerate() {
-            let number = at + 1;
-            // A carriage return directly before the line feed is part of the line end; anywhere else it is a
-            // control character.
-            let line = raw.strip_suffix('\r').unwrap_or(raw);
-            let sound_before = self.sound.len();
-            self.line(number, line, &mut first_lines, &mut keys);
-            debug_assert!(!self.sound[sound_before..].contains('\n'));
+        for line in lines(self.text) {
+            if let Err(fault) = self.line(line) {
+                self.refuse(fault);
+            }
             // CRLF, because rust-ini joins a line that ends in a backslash with the next one when LF follows.
             self.sound.push_str("\r\n");
         }
     }
 
-    fn refuse(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
-        if self.orphaned {
-            // The header was refused already; its keys are not judged.
-        } else if let Some(section) = self.document.sections.last_mut() {
-            section.faulty = true;
-        } else {
-            self.document.head.faulty = true;
+    fn finish(mut self) -> (Document, Vec<Problem>) {
+        if self.left_out > 0 {
+            self.problems.push(left_out(self.left_out));
         }
+        (self.document, self.problems)
+    }
+
+    fn report(&mut self, at: Spot, problem: Problem) {
         if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(Problem::error(message).at(place).help(help));
+            self.problems.push(problem.at(Source::new(self.text).place(at)));
         } else {
             self.left_out += 1;
         }
     }
 
-    fn line(
-        &mut self,
-        number: usize,
-        line: &str,
-        first_lines: &mut HashMap<String, usize>,
-        keys: &mut HashMap<String, usize>,
-    ) {
-        let spot = |part: &str, length: usize| Spot {
-            line: number,
-            start: part.as_ptr() as usize - line.as_ptr() as usize,
-            length,
-        };
-        let place = |spot: Spot| Source::new(line).place(Spot { line: 1, ..spot }).on_line(number);
-        let trimmed = line.trim_matches([' ', '\t']);
-        if let Some((offset, bad)) = line.char_indices().find(|&(offset, c)| {
-            // A tab is a blank at the edges of a line and around `=`; inside a value it is a control character.
-            is_unprintable(c) && !(c == '\t' && is_outside_value(line, offset))
-        }) {
-            let what = if bad == '\r' {
-                "a carriage return inside a line".to_owned()
-            } else {
-                format!("the control character {}", bad.escape_default())
-            };
-            return self.refuse(
-                place(Spot { line: number, start: offset, length: bad.len_utf8() }),
-                what,
-                "a definition file is plain text; write the line anew",
-            );
+    fn refuse(&mut self, fault: Fault) {
+        if !self.orphaned {
+            self.current().faulty = true;
         }
-        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
-            return;
-        }
-        if let Some(after) = trimmed.strip_prefix('[') {
-            keys.clear();
+        self.report(fault.at, Problem::error(fault.message).help(fault.help));
+    }
+
+    /// The section that a key belongs to.
+    fn current(&mut self) -> &mut Section {
+        self.document.sections.last_mut().unwrap_or(&mut self.document.head)
+    }
+
+    fn line(&mut self, line: Line<'a>) -> Result<(), Fault> {
+        let trimmed = line.trimmed();
+        let is_header = trimmed.starts_with('[');
+        if is_header {
+            self.keys.clear();
             // Until the header proves sound, the keys below it belong to nobody.
             self.orphaned = true;
-            return self.header(number, trimmed, after, first_lines, &spot, &place);
         }
-        let Some((key, value)) = trimmed.split_once('=') else {
-            let whole = place(spot(trimmed, trimmed.len()));
-            return match trimmed.split_once(':') {
-                Some((key, value)) if is_key(key.trim()) => self.refuse(
-                    whole,
-                    "a key and its value are joined by `=`, not by `:`",
-                    format!("write `{} = {}`", key.trim(), value.trim()),
-                ),
-                _ if line.starts_with([' ', '\t']) => self.refuse(
-                    whole,
-                    "this line has no `=`; a value cannot be continued on the next line",
-                    "put the whole value on one line",
-                ),
-                _ => self.refuse(
-                    whole,
-                    "this line is neither `[name]`, nor `key = value`, nor a comment",
-                    "begin a comment with `#`",
-                ),
-            };
-        };
-        let key = key.trim_end_matches([' ', '\t']);
-        let blank = value.len() - value.trim_start_matches([' ', '\t']).len();
-        let value = &value[blank..];
-        if !is_key(key) {
-            let at = place(spot(trimmed, key.len().max(1)));
-            return if key.is_empty() {
-                self.refuse(at, "there is no key before the `=`", "write `key = value`")
-            } else {
-                self.refuse(
-                    at,
-                    format!("{} cannot be a key", quoted(key)),
-                    "a key is made of letters, digits, `_` and `-`, with a letter first",
-                )
-            };
+        line.is_plain()?;
+        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+            return Ok(());
         }
+        if is_header {
+            return self.open(line, line.header()?);
+        }
+        let (key, value) = line.entry()?;
         if self.orphaned {
-            return;
+            return Ok(());
         }
-        let edge = value.trim();
-        if edge.len() != value.len() {
-            let odd = value.len() - value.trim_start().len();
-            let start = if odd > 0 { value } else { &value[edge.len()..] };
-            return self.refuse(
-                place(spot(start, start.chars().next().map_or(1, char::len_utf8))),
-                "a blank that is neither space nor tab stands at the edge of the value",
-                "remove it (it may look like a space, e.g. a no-break space)",
-            );
-        }
-        if value.len() > VALUE_MAX {
-            return self.refuse(
-                place(spot(value, 1)),
-                format!(
-                    "the value of `{key}` is {} bytes long, at most {VALUE_MAX} are possible",
-                    value.len()
-                ),
-                "shorten it",
-            );
-        }
-        let lower = key.to_ascii_lowercase();
-        if let Some(first) = keys.get(&lower) {
-            let first = *first;
-            return self.refuse(
-                place(spot(trimmed, key.len())),
-                format!("`{key}` is set twice; the first time on line {first}"),
-                "keep one of the two",
-            );
-        }
-        keys.insert(lower.clone(), number);
-        if let Some(at) = [" ;", " #", "\t;", "\t#"].iter().filter_map(|mark| value.find(mark)).min() {
-            let comment = place(spot(&value[at + 1..], value.len() - at - 1));
-            let file_problems = self.problems.len();
-            if file_problems < PROBLEMS_MAX {
-                self.problems.push(
-                    Problem::warning("this is part of the value, not a comment")
-                        .at(comment)
-                        .help("a comment stands on a line of its own"),
-                );
-            } else {
-                self.left_out += 1;
-            }
-        }
-        self.sound.push_str(key);
-        self.sound.push('=');
-        self.sound.push_str(value);
-        let entry = Entry {
-            key: lower,
-            key_place: spot(trimmed, key.len()),
-            value: value.to_owned(),
-            value_place: spot(value, value.len()),
-        };
-        match self.document.sections.last_mut() {
-            Some(section) => section.entries.push(entry),
-            None => self.document.head.entries.push(entry),
-        }
+        self.add(line, key, value)
     }
 
-    fn header(
-        &mut self,
-        number: usize,
-        trimmed: &str,
-        after: &str,
-        first_lines: &mut HashMap<String, usize>,
-        spot: &dyn Fn(&str, usize) -> Spot,
-        place: &dyn Fn(Spot) -> Place,
-    ) {
-        let whole = place(spot(trimmed, trimmed.len()));
-        let Some((name, rest)) = after.split_once(']') else {
-            return self.refuse(whole, "the section header has no closing `]`", "write `[name]` on one line");
-        };
-        if !rest.is_empty() {
-            let at = place(spot(rest, rest.len()));
-            return if rest.trim_start().starts_with(['#', ';']) {
-                self.refuse(
-                    at,
-                    "a comment cannot stand behind a section header",
-                    "put the comment on a line of its own",
-                )
-            } else {
-                self.refuse(at, "something stands behind the section header", "end the line after the `]`")
-            };
-        }
-        if name.trim() != name || name.is_empty() {
-            return if name.trim().is_empty() {
-                self.refuse(whole, "the section has no name", "write the service's name between the brackets")
-            } else {
-                self.refuse(
-                    whole,
-                    "blanks stand between the brackets and the name",
-                    format!("write `[{}]`", name.trim()),
-                )
-            };
-        }
-        if let Some(odd) = name.chars().find(|c| matches!(c, '[' | '\\')) {
-            return self.refuse(whole, format!("a `{odd}` stands inside the brackets"), "write `[name]`");
-        }
-        if name.len() > VALUE_MAX {
-            return self.refuse(
-                whole,
-                format!("the name of the section is {} bytes long", name.len()),
-                "shorten it",
-            );
-        }
-        if let Some(first) = first_lines.get(name) {
-            let first = *first;
-            return self.refuse(
-                whole,
-                format!("the section {} is there twice; the first time on line {first}", quoted(name)),
+    fn open(&mut self, line: Line<'a>, name: &'a str) -> Result<(), Fault> {
+        if let Some(&first) = self.sections.get(name) {
+            // Nobody can tell which of the two is meant, so neither counts.
+            let first = &mut self.document.sections[first];
+            first.faulty = true;
+            return Err(Fault::new(
+                line.spot(line.trimmed()),
+                format!(
+                    "the section {} is there twice; the first time on line {}",
+                    quoted(name),
+                    first.place.line
+                ),
                 "give each definition a name of its own, or join the two",
-            );
+            ));
         }
-        first_lines.insert(name.to_owned(), number);
         self.orphaned = false;
-        self.sound.push('[');
-        self.sound.push_str(name);
-        self.sound.push(']');
+        self.sections.insert(name, self.document.sections.len());
         self.document.sections.push(Section {
             name: name.to_owned(),
-            place: spot(name, name.len()),
-            entries: Vec::new(),
-            faulty: false,
+            place: line.spot(name),
+            ..Section::default()
         });
+        self.sound.extend(["[", name, "]"]);
+        Ok(())
     }
 
-    /// Takes the values from rust-ini, and refuses those where it and the index differ.
+    fn add(&mut self, line: Line<'a>, key: &str, value: &str) -> Result<(), Fault> {
+        let lower = key.to_ascii_lowercase();
+        if let Some(first) = self.keys.get(&lower) {
+            return Err(Fault::new(
+                line.spot(key),
+                format!("`{key}` is set twice; the first time on line {first}"),
+                "keep one of the two",
+            ));
+        }
+        self.keys.insert(lower.clone(), line.number);
+        if let Some(at) = [" ;", " #"].iter().filter_map(|mark| value.find(mark)).min() {
+            self.report(
+                line.spot(&value[at + 1..]),
+                Problem::warning("this is part of the value, not a comment")
+                    .help("a comment stands on a line of its own"),
+            );
+        }
+        self.sound.extend([key, "=", value]);
+        self.current().entries.push(Entry {
+            key: lower,
+            key_place: line.spot(key),
+            value: value.to_owned(),
+            value_place: line.spot(value),
+        });
+        Ok(())
+    }
+
+    /// Takes the values from rust-ini, and refuses what it reads otherwise than the index.
     fn agree_with_rust_ini(&mut self) {
         let option = ParseOption {
             enabled_quote: false,
@@ -434,60 +323,43 @@ impl<'a> Index<'a> {
             enabled_indented_mutiline_value: false,
             enabled_preserve_key_leading_whitespace: false,
         };
-        let source = Source::new(self.text);
         let parsed = match Ini::load_from_str_opt(&self.sound, option) {
             Ok(parsed) => parsed,
             Err(error) => {
-                let number = self.text.split('\n').count().min(error.line + 1).max(1);
-                let place = source.place(Spot { line: number, start: 0, length: 1 });
                 self.document = Document::default();
-                self.problems
-                    .push(Problem::error(format!("the file cannot be read as INI: {}", error.msg)).at(place));
-                return;
+                let message = format!("the file cannot be read as INI: {}", error.msg);
+                let last = Line { number: 1, offset: 0, text: "" };
+                let line = lines(self.text).take(error.line + 1).last().unwrap_or(last);
+                return self.report(line.spot(line.text), Problem::error(message));
             }
         };
-        let head = std::iter::once(&mut self.document.head);
-        for section in head.chain(&mut self.document.sections) {
-            let name = if section.name.is_empty() { None } else { Some(section.name.as_str()) };
+        let mut disagreements = Vec::new();
+        for section in std::iter::once(&mut self.document.head).chain(&mut self.document.sections) {
+            let name = Some(section.name.as_str()).filter(|name| !name.is_empty());
             let mut values = parsed.section(name).into_iter().flat_map(ini::Properties::iter);
-            section.entries.retain_mut(|entry| match values.next() {
-                Some((key, value)) if key.eq_ignore_ascii_case(&entry.key) && value == entry.value => {
+            section.entries.retain_mut(|entry| {
+                let read = values
+                    .next()
+                    .filter(|(key, value)| key.eq_ignore_ascii_case(&entry.key) && *value == entry.value);
+                if let Some((_, value)) = read {
                     value.clone_into(&mut entry.value);
-                    true
-                }
-                _ => {
+                } else {
                     section.faulty = true;
-                    self.problems.push(
-                        Problem::error(format!("the value of `{}` can be read in two ways", entry.key))
-                            .at(source.place(entry.value_place))
-                            .help("write it in another way, and report this: it should not happen"),
-                    );
-                    false
+                    disagreements.push((entry.value_place, format!("the value of `{}`", entry.key)));
                 }
+                read.is_some()
             });
+            if values.next().is_some() {
+                section.faulty = true;
+                disagreements.push((section.place, "this section".to_owned()));
+            }
+        }
+        for (at, what) in disagreements {
+            self.report(
+                at,
+                Problem::error(format!("{what} can be read in two ways"))
+                    .help("write it in another way, and report this: it should not happen"),
+            );
         }
     }
-}
-
-impl Place {
-    fn on_line(mut self, line: usize) -> Self {
-        self.line = line;
-        self
-    }
-}
-
-/// Whether a tab at this byte of the line is a mere blank: before the key, around the `=`, or at the line's end.
-fn is_outside_value(line: &str, offset: usize) -> bool {
-    let (before, after) = (&line[..offset], &line[offset..]);
-    before.trim().is_empty()
-        || after.trim().is_empty()
-        || after.trim_start().starts_with('=')
-        || before.trim_end().ends_with('=')
-        || line.trim_start().starts_with(['#', ';'])
-}
-
-fn is_key(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.len() <= 64
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use crate::definition::{Draft, Setting, SourceFile};
-use crate::diagnostic::{Problem, suggestion};
+use crate::diagnostic::{Problem, Severity, suggestion};
 use crate::host::{SERVICE_NAME_MAX, ServiceName, quoted};
 use crate::ini::{Document, Entry, Section, Spot};
 use crate::service::{KINDS, Kind, PASSWORD_FILE};
@@ -164,7 +164,20 @@ impl Overrides {
             text: std::str::from_utf8(bytes).unwrap_or_default().to_owned(),
         });
         let mut reader = Reader { file: &file, problems: Vec::new() };
-        reader.problems.extend(problems.into_iter().map(|problem| problem.file(path)));
+        // A reason is for people, so `see ticket #12` is no slip.
+        let reasons: Vec<usize> = document
+            .sections
+            .iter()
+            .flat_map(|section| &section.entries)
+            .filter(|entry| entry.key == "reason")
+            .map(|entry| entry.key_place.line)
+            .collect();
+        let in_a_reason = |problem: &Problem| {
+            problem.severity == Severity::Warning
+                && problem.place.as_ref().is_some_and(|place| reasons.binary_search(&place.line).is_ok())
+        };
+        let problems = problems.into_iter().filter(|problem| !in_a_reason(problem));
+        reader.problems.extend(problems.map(|problem| problem.file(path)));
         if let Err(refused) = crate::ini::decode(bytes) {
             let mend = refused.help.unwrap_or_default();
             for problem in &mut reader.problems {
@@ -463,6 +476,7 @@ mod tests {
         assert!(until("2026-11-21").opted_out("b", TODAY).is_none());
         let also = sound("[a]\nenabled = no\nuntil = 2026-11-20\n[*]\nenabled = no\n");
         assert_eq!(also.opted_out("a", TODAY).unwrap().pattern.as_str(), "*");
+        assert!(sound("[a]\nenabled = no\nreason = ticket #12 ; ask Ann\n").opted_out("a", TODAY).is_some());
         let opt_out = until("2026-11-21");
         let opt_out = opt_out.opted_out("a", TODAY).unwrap();
         assert_eq!(opt_out.reason.as_deref(), Some("because"));

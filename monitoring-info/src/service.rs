@@ -157,6 +157,15 @@ static TLS_KEYS: [Key; 3] = [
     },
 ];
 
+/// Types are the same when their names are: the table has each name once.
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Kind {}
+
 impl Kind {
     /// The type of this name.
     #[must_use]

@@ -188,7 +188,7 @@ pub static ID: ValueKind = ValueKind {
     name: "id",
     form: "letters, digits, `.`, `_` and `-`, at most 63",
     parse: |text| {
-        debug_assert!(SERVICE_NAME_MAX == 63);
+        const { assert!(SERVICE_NAME_MAX == 63, "the form above says so") };
         word(text, "id").map(Value::Text).map_err(|error| Invalid::new(error.message, error.help))
     },
 };
@@ -222,9 +222,17 @@ pub static DN: ValueKind = ValueKind {
     },
 };
 
-/// Any text.
-pub static TEXT: ValueKind =
-    ValueKind { name: "string", form: "any text", parse: |text| Ok(Value::Text(text.into())) };
+/// Any text but none.
+pub static TEXT: ValueKind = ValueKind {
+    name: "string",
+    form: "any text",
+    parse: |text| {
+        if text.is_empty() {
+            return Err(Invalid::new("it is empty", "give any text"));
+        }
+        Ok(Value::Text(text.into()))
+    },
+};
 
 /// The absolute path of a file.
 pub static PATH: ValueKind = ValueKind {

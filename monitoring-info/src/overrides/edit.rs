@@ -12,7 +12,7 @@ use crate::ini::{Document, Entry, Section};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// The file, or the section to be edited, has faults; an edit might not mean what was meant.
-    #[error("the overrides have a fault that must be mended by hand first: {}", .0.message)]
+    #[error("the overrides have a fault that must be mended by hand first: {}{}", .0.message, on_line(.0))]
     Faulty(Box<Problem>),
     /// The reason cannot stand in a line of the file.
     #[error("the reason cannot be stored: {0}")]
@@ -29,6 +29,10 @@ pub enum EditError {
         /// Its line.
         line: usize,
     },
+}
+
+fn on_line(problem: &Problem) -> String {
+    problem.place.as_ref().map(|place| format!(" (line {})", place.line)).unwrap_or_default()
 }
 
 /// The overrides after [`enable`].
@@ -125,24 +129,15 @@ impl<'a> Edit<'a> {
             return Err(EditError::Faulty(problem));
         }
         let (document, problems) = Document::parse(text.as_bytes());
-        let next_section = |line: usize| {
-            document
-                .sections
-                .iter()
-                .map(|section| section.place.line)
-                .find(|&next| next > line)
-                .unwrap_or(usize::MAX)
-        };
         let section = document.sections.iter().find(|section| section.name == pattern.as_str()).cloned();
-        if let Some(section) = section.as_ref().filter(|section| section.faulty) {
-            let end = next_section(section.place.line);
+        if section.as_ref().is_some_and(|section| section.faulty) {
+            let from = section.as_ref().map_or(0, |section| section.place.line);
+            let line = |problem: &Problem| problem.place.as_ref().map_or(0, |place| place.line);
+            // The fault stands in the section, or is a second section of its name further down.
             let fault = problems
                 .into_iter()
-                .filter(|problem| problem.severity == Severity::Error)
-                .find(|problem| {
-                    problem.place.as_ref().is_some_and(|at| (section.place.line..end).contains(&at.line))
-                })
-                .unwrap_or_else(|| Problem::error(format!("a line of the section `[{pattern}]` is refused")));
+                .find(|problem| problem.severity == Severity::Error && line(problem) > from)
+                .unwrap_or_else(|| Problem::error(format!("a line of `[{pattern}]` is refused")));
             return Err(EditError::Faulty(Box::new(fault)));
         }
         let lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
@@ -301,9 +296,18 @@ mod tests {
 
     #[test]
     fn a_faulty_section_is_left_to_a_person() {
-        for text in ["[a]\nenabled no\n", "[a]\nenabled = no\nenabled = yes\n", "\u{feff}[a]\n"] {
-            assert!(matches!(disable(text, &pattern("a"), None, None), Err(EditError::Faulty(_))), "{text}");
-            assert!(matches!(enable(text, &pattern("a"), TODAY), Err(EditError::Faulty(_))), "{text}");
+        for (text, line) in [
+            ("[a]\nenabled no\n", 2),
+            ("x\n[a]\nenabled = no\nenabled = yes\n", 4),
+            ("\u{feff}[a]\n", 1),
+            ("[a]\nenabled = no\n[b]\n[a]\nport = 1\n", 4),
+        ] {
+            for error in
+                [disable(text, &pattern("a"), None, None).err(), enable(text, &pattern("a"), TODAY).err()]
+            {
+                let shown = error.unwrap().to_string();
+                assert!(shown.ends_with(&format!(" (line {line})")), "{text}{shown}");
+            }
         }
         assert!(matches!(disable("", &pattern("a"), Some("a\nb"), None), Err(EditError::Reason(_))));
         assert!(
