@@ -1,0 +1,367 @@
+//! The traps of the text format, each by name, and what holds over any text at all.
+
+use std::time::{Duration, Instant};
+
+use monitoring_info::definition::{self, Definition};
+use monitoring_info::diagnostic::{Problem, Severity};
+use monitoring_info::ini::{Document, FILE_MAX, PROBLEMS_MAX};
+use monitoring_info::registration::{Judged, Sent};
+use proptest::prelude::*;
+
+fn parse(text: &str) -> (Document, Vec<Problem>) {
+    Document::parse(text.as_bytes())
+}
+
+/// The sections as `name key=value key=value`, the faulty ones with a `!`.
+fn sections(text: &str) -> Vec<String> {
+    let shown = |section: &monitoring_info::ini::Section| {
+        let entries: String =
+            section.entries.iter().map(|entry| format!(" {}={}", entry.key, entry.value)).collect();
+        format!("{}{}{entries}", if section.faulty { "!" } else { "" }, section.name)
+    };
+    parse(text).0.sections.iter().map(shown).collect()
+}
+
+/// `line:column message` of each problem.
+fn faults(text: &str) -> Vec<String> {
+    parse(text)
+        .1
+        .iter()
+        .map(|problem| {
+            let place = problem.place.as_ref().unwrap();
+            format!("{}:{} {}", place.line, place.column, problem.message)
+        })
+        .collect()
+}
+
+fn settled(bytes: &[u8]) -> (Vec<Definition>, Vec<Problem>) {
+    let (drafts, mut problems) = definition::read("file", bytes);
+    let mut definitions = Vec::new();
+    for draft in drafts {
+        let (definition, more) = draft.settle();
+        definitions.extend(definition);
+        problems.extend(more);
+    }
+    (definitions, problems)
+}
+
+#[test]
+fn a_line_without_equals_sign_does_not_swallow_the_next() {
+    let text = "[a]\ntype http\nport = 80\n";
+    assert_eq!(sections(text), ["!a port=80"]);
+    assert_eq!(faults(text), ["2:1 this line is neither `[name]`, nor `key = value`, nor a comment"]);
+}
+
+#[test]
+fn a_trailing_backslash_joins_no_lines() {
+    assert_eq!(sections("[a]\nbase = x\\\nport = 1\n"), ["a base=x\\ port=1"]);
+    assert_eq!(sections("[a]\nbase = \\\nport = 1\n"), ["a base=\\ port=1"]);
+    assert_eq!(sections("[a]\nbase = x\\"), ["a base=x\\"]);
+    assert!(faults("[a]\nbase = x\\\nport = 1\n").is_empty());
+}
+
+#[test]
+fn a_backslash_stays_in_the_value() {
+    assert_eq!(sections("[a]\nuri = /\\d\\n\\t\\x41\\0\\\\\n"), ["a uri=/\\d\\n\\t\\x41\\0\\\\"]);
+}
+
+#[test]
+fn quotes_stay_in_the_value() {
+    assert_eq!(sections("[a]\nb = \"x\"\nc = 'y'\nd = \"z\ne = `w`\n"), ["a b=\"x\" c='y' d=\"z e=`w`"]);
+}
+
+#[test]
+fn a_section_header_stands_on_one_line() {
+    let text = "[a\n]\ntype = http\n[b]\nport = 1\n";
+    assert_eq!(sections(text), ["b port=1"], "the keys below a refused header belong to nobody");
+    assert_eq!(
+        faults(text),
+        [
+            "1:1 the section header has no closing `]`",
+            "2:1 this line is neither `[name]`, nor `key = value`, nor a comment"
+        ]
+    );
+}
+
+#[test]
+fn a_byte_order_mark_hides_nothing() {
+    let text = "\u{feff}[a]\ntype = http\n";
+    assert!(sections(text).is_empty());
+    assert_eq!(faults(text), ["1:1 the file begins with a byte order mark"]);
+    assert_eq!(faults("[a]\n\u{feff}type = http\n"), ["2:1 the control character \\u{feff}"]);
+}
+
+#[test]
+fn of_two_sections_of_one_name_neither_counts() {
+    let text = "[a]\ntype = ssh\n[b]\ntype = ssh\n[a]\nport = 2222\n";
+    assert_eq!(sections(text), ["!a type=ssh", "b type=ssh"]);
+    assert_eq!(faults(text), ["5:1 the section `a` is there twice; the first time on line 1"]);
+}
+
+#[test]
+fn a_key_stands_once_in_whatever_case() {
+    let text = "[a]\nport = 1\nPORT = 2\n[b]\nPort = 3\n";
+    assert_eq!(sections(text), ["!a port=1", "b port=3"]);
+    assert_eq!(faults(text), ["3:1 `PORT` is set twice; the first time on line 2"]);
+}
+
+#[test]
+fn comments_stand_on_lines_of_their_own() {
+    assert_eq!(sections("# c\n ; c\n[a]\n\t# x = y\n;\nport = 1\n"), ["a port=1"]);
+    let text = "[a]\nuri = /x ; no comment\nbase = a#b;c\n";
+    assert_eq!(sections(text), ["a uri=/x ; no comment base=a#b;c"]);
+    assert_eq!(faults(text), ["2:10 this is part of the value, not a comment"]);
+    assert_eq!(parse(text).1[0].severity, Severity::Warning);
+    assert_eq!(faults("[a] # c\n"), ["1:4 a comment cannot stand behind a section header"]);
+}
+
+#[test]
+fn a_colon_is_no_equals_sign() {
+    for text in ["[a]\nport: 80\n", "[a]\nport : 80\n", "[a]\nuri: /x?a=b\n"] {
+        assert_eq!(faults(text), ["2:1 a key and its value are joined by `=`, not by `:`"], "{text}");
+    }
+    assert_eq!(sections("[a]\nuri = /a:b\n"), ["a uri=/a:b"]);
+}
+
+#[test]
+fn crlf_ends_a_line_and_a_lone_carriage_return_is_refused() {
+    assert_eq!(sections("[a]\r\ntype = ssh\r\n\r\nport = 1\n"), ["a type=ssh port=1"]);
+    assert!(faults("[a]\r\ntype = ssh\r\n").is_empty());
+    for (text, at) in [
+        ("[a]\ntype = ssh\rport = 1\n", "2:11"),
+        ("[a]\ntype = ssh\r\r\n", "2:11"),
+        ("[a]\ntype = ssh\r", "2:11"),
+        ("[a]\r[b]\n", "1:4"),
+    ] {
+        assert_eq!(faults(text), [format!("{at} a carriage return inside a line")], "{text:?}");
+    }
+}
+
+#[test]
+fn tabs_are_blanks_but_not_in_a_value() {
+    assert_eq!(sections("\t[a]\t\n\ttype\t=\tssh\t\n#\ta\tb\n"), ["a type=ssh"]);
+    assert!(faults("\t[a]\t\n\ttype\t=\tssh\t\n#\ta\tb\n").is_empty());
+    for text in ["[a]\nuri = /x\ty\n", "[a]\nuri = /x\t=y\n", "[a]\nuri = /=\ty\n"] {
+        assert_eq!(faults(text).len(), 1, "{text:?}");
+        assert!(faults(text)[0].ends_with("the control character \\t"), "{text:?}");
+    }
+}
+
+#[test]
+fn a_refused_header_gives_its_keys_to_nobody() {
+    let text = "[a]\ntype = ssh\n[b\u{7}]\nport = 1\n";
+    assert_eq!(sections(text), ["a type=ssh"]);
+}
+
+#[test]
+fn text_that_shows_itself_otherwise_than_it_is_is_refused() {
+    for c in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{61c}', '\u{2028}', '\u{85}', '\u{1b}', '\u{7f}'] {
+        for text in [format!("[a]\nuri = /{c}x\n"), format!("# {c}\n"), format!("[a{c}]\n")] {
+            assert_eq!(faults(&text).len(), 1, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_blank_that_only_looks_like_one_is_refused() {
+    for text in ["[a]\nuri =\u{a0}/x\n", "[a]\nuri = /x\u{3000}\n", "[a]\nuri = \u{a0}\n"] {
+        assert_eq!(
+            faults(text)[0].split_once(' ').unwrap().1,
+            "a blank that is neither space nor tab stands at the edge of the value",
+            "{text:?}"
+        );
+    }
+    assert_eq!(faults("[a]\nuri\u{a0}= /x\n"), ["2:1 `uri\u{a0}` cannot be a key"]);
+}
+
+#[test]
+fn an_empty_value_is_there() {
+    assert_eq!(sections("[a]\nbase =\nport = 1\n"), ["a base= port=1"]);
+    assert_eq!(sections("[a]\nbase="), ["a base="]);
+}
+
+#[test]
+fn the_limits_are_exact() {
+    let filled = |size: usize| format!("{}\n", "#".repeat(size - 1));
+    assert!(faults(&filled(FILE_MAX)).is_empty());
+    assert_eq!(parse(&filled(FILE_MAX + 1)).1[0].message, "the file is larger than 64 KiB");
+    assert!(faults(&format!("[a]\nb = {}\n", "x".repeat(4096))).is_empty());
+    assert_eq!(faults(&format!("[a]\nb = {}\n", "x".repeat(4097))).len(), 1);
+    let sections = |n: usize| (0..n).map(|n| format!("[a{n}]\ntype = ssh\n")).collect::<String>();
+    assert_eq!(settled(sections(200).as_bytes()).0.len(), 200);
+    let (definitions, problems) = settled(sections(201).as_bytes());
+    assert!(definitions.is_empty());
+    assert_eq!(problems[0].message, "the file holds 201 definitions; a host can have at most 200");
+}
+
+/// What takes longest of 64 KiB: each once, in a build without optimisation, with a wide margin.
+#[test]
+fn no_file_takes_long() {
+    let fill = |pattern: &str| pattern.repeat(FILE_MAX / pattern.len());
+    let unique = |line: &dyn Fn(usize) -> String| {
+        let mut text = "[a]\ntype = http\n".to_owned();
+        for n in 0.. {
+            let line = line(n);
+            if text.len() + line.len() > FILE_MAX {
+                return text;
+            }
+            text.push_str(&line);
+        }
+        text
+    };
+    let files = [
+        fill("\t"),
+        format!("#{}", &fill("\t")[1..]),
+        format!("a={}", &fill("\t")[2..]),
+        fill("\t="),
+        fill("x\n"),
+        fill("=\n"),
+        fill("[\n"),
+        fill("[a]\n"),
+        fill("\r"),
+        fill(" ;"),
+        fill("\u{a0}"),
+        fill("\n"),
+        format!("[a]\n{}", fill("p=\n")),
+        unique(&|n| format!("k{n}=\n")),
+        unique(&|n| format!("{n:x<60}=1\n").replacen(|c: char| c.is_ascii_digit(), "k", 1)),
+        unique(&|n| format!("[s{n}]\n")),
+        unique(&|n| format!("k{n}=a #\n")),
+    ];
+    for file in files {
+        let start = Instant::now();
+        let (_, problems) = settled(file.as_bytes());
+        let shown: usize = problems.iter().map(|problem| problem.to_string().len()).sum();
+        let taken = start.elapsed();
+        let head: String = file.chars().take(20).collect();
+        assert!(taken < Duration::from_secs(2), "{head:?} took {taken:?}");
+        assert!(problems.len() <= 2 * (PROBLEMS_MAX + 1), "{head:?}: {} problems", problems.len());
+        assert!(shown < 1 << 20, "{head:?}: {shown} bytes of problems");
+    }
+}
+
+/// Text that looks like a definition file more often than chance would have it.
+fn ini_like() -> impl Strategy<Value = String> {
+    let key = prop_oneof![
+        "(type|port|uri|ssl|base|email|id|seconds|username|password|Hostname|expire_before_days)",
+        "[a-zA-Z][a-zA-Z0-9_-]{0,8}",
+        "\\PC{0,4}",
+    ];
+    let value = prop_oneof![
+        "(http|tcp|udp|smtp|imap|pop3|mailflow|ldap|ssh)",
+        "(True|no|starttls|80|0|/|dc=a|a@b.c)",
+        "\\PC{0,12}",
+        "[\\\\\"'`;#=:\\[\\] \t/a]{0,12}",
+        ".{0,8}",
+    ];
+    let line = prop_oneof![
+        4 => (key, "[ \t]{0,2}[=:][ \t]{0,2}", value).prop_map(|(key, joint, value)| format!("{key}{joint}{value}")),
+        2 => "\\[[a-c.*]{1,3}\\]",
+        1 => "[ \t]{0,2}\\[?[\\PC]{0,6}\\]?[ \t]{0,2}",
+        1 => "[ \t]{0,2}[#;].{0,12}",
+        1 => "[ \t]{0,3}",
+        1 => ".{0,12}",
+    ];
+    let end =
+        prop_oneof![8 => Just("\n"), 2 => Just("\r\n"), 1 => Just("\r"), 1 => Just("\\\n"), 1 => Just("")];
+    prop::collection::vec((line, end), 0..20)
+        .prop_map(|lines| lines.into_iter().flat_map(|(line, end)| [line, end.to_owned()]).collect())
+}
+
+/// Definitions that are sound more often than not.
+fn nearly_sound() -> impl Strategy<Value = String> {
+    let kind = "(http|tcp|udp|smtp|imap|pop3|mailflow|ldap|ssh)";
+    let setting = prop_oneof![
+        "port = (1|080|65535)",
+        "uri = /[!-~]{0,8}",
+        "ssl = (True|no|ON|0|STARTTLS)",
+        "(ssl_)?hostname = (WWW.Example.org|192.0.2.1|::1|localhost)",
+        "accept_redirection = (yes|FALSE)",
+        "ignore_invalid_ssl = (yes|FALSE)",
+        "expire_before_days = (0|014)",
+        "username = \\PC{1,4}",
+        "password = \\PC{1,4}",
+        "email = [a-c]@[a-c]",
+        "(mailflow)?id = [a-c]",
+        "seconds = 0?9",
+        "base = (|dc=a)",
+    ];
+    (kind, prop::collection::vec(setting, 0..5)).prop_map(|(kind, settings)| {
+        format!("[a]\ntype = {kind}\nport = 7\n{}\n", settings.join("\n")).replacen(
+            if kind == "mailflow" { "port = 7\n" } else { "\u{0}" },
+            "",
+            1,
+        )
+    })
+}
+
+/// What holds over any bytes.
+fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let (document, problems) = Document::parse(bytes);
+    prop_assert!(problems.len() <= PROBLEMS_MAX + 1);
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let line = |number: usize| text.split('\n').nth(number - 1);
+    for section in std::iter::once(&document.head).chain(&document.sections) {
+        let sound = !problems.iter().any(|problem| problem.severity == Severity::Error);
+        prop_assert!(!(sound && section.faulty), "a faulty section without a problem");
+        for entry in &section.entries {
+            // The places lead back to what was read.
+            let at =
+                |spot: monitoring_info::ini::Spot| line(spot.line)?.get(spot.start..spot.start + spot.length);
+            prop_assert_eq!(at(entry.value_place), Some(entry.value.as_str()));
+            prop_assert_eq!(at(entry.key_place).map(str::to_ascii_lowercase), Some(entry.key.clone()));
+        }
+    }
+    let (definitions, problems) = settled(bytes);
+    for problem in problems {
+        prop_assert!(!problem.message.contains("two ways"), "{problem}");
+        prop_assert!(!problem.message.contains("cannot be read as INI"), "{problem}");
+        prop_assert!(problem.help.is_some() || problem.message.contains("not shown"), "{problem}");
+        let place = problem.place.as_ref();
+        if let Some(place) = place.filter(|_| !text.is_empty()) {
+            let line = line(place.line);
+            prop_assert!(line.is_some(), "{problem}");
+            let whole = line.unwrap().chars().count();
+            prop_assert!(place.column >= 1 && place.column + place.width <= whole + 2, "{problem}");
+        }
+        let shown = problem.to_string();
+        prop_assert!(!shown.contains(|c: char| c != '\n' && c.is_control()), "{shown:?}");
+    }
+    for definition in definitions {
+        let mut definition = definition;
+        if definition.value("password_file").is_some() {
+            definition.resolve_password("secret").unwrap();
+        }
+        let sent = Sent::new(&definition, "/etc/monitoring-info/file.conf");
+        let sent: Sent = serde_json::from_str(&serde_json::to_string(&sent).unwrap()).unwrap();
+        match sent.judge() {
+            Judged::Sound(judged) => prop_assert_eq!(judged, definition),
+            other => return Err(TestCaseError::fail(format!("{sent:?} was judged {other:?}"))),
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_judged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        check(&bytes)?;
+    }
+
+    #[test]
+    fn the_line_index_and_rust_ini_agree_over_any_text(text in "(?s).{0,300}") {
+        check(text.as_bytes())?;
+    }
+
+    #[test]
+    fn the_line_index_and_rust_ini_agree_over_what_looks_like_a_definition_file(text in ini_like()) {
+        check(text.as_bytes())?;
+    }
+
+    #[test]
+    fn a_definition_is_the_same_behind_the_wire(text in nearly_sound()) {
+        check(text.as_bytes())?;
+    }
+}
