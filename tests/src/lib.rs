@@ -1,1 +1,17 @@
-//! To be written.
+//! A whole site in a scratch folder: a server with its endpoint, a Nagios of its own, hosts with real services.
+//!
+//! Everything is a real process that listens on a loopback address of its own; nothing is a stand-in. All of it runs as
+//! the ordinary user who runs this, needs no privileges, writes nothing outside of its folder, and ends with the
+//! values of this library: each process is told by the kernel when its parent dies, so that not even a killed
+//! demonstration leaves anything behind.
+//!
+//! This is a harness for binaries and tests, so its errors are `anyhow`'s: nobody matches on them, a person reads them.
+
+pub mod host;
+pub mod installed;
+pub mod nagios;
+pub mod patience;
+pub mod process;
+pub mod service;
+pub mod site;
+pub mod status;
