@@ -196,7 +196,36 @@ impl Problem {
     }
 }
 
+/// Where the value of a line that sets `password` begins, in bytes, however ill the line is.
+fn secret(line: &str) -> Option<usize> {
+    const KEY: &str = "password";
+    const JOINTS: [char; 4] = [' ', '\t', '=', ':'];
+    let key = line.len() - line.trim_start_matches([' ', '\t']).len();
+    let behind = key + KEY.len();
+    let is_password = line.get(key..behind)?.eq_ignore_ascii_case(KEY) && line[behind..].starts_with(JOINTS);
+    let value = line.len() - line[behind..].trim_start_matches(JOINTS).len();
+    (is_password && value < line.len()).then_some(value)
+}
+
 impl Place {
+    /// The same place in the line with the password hidden, if it sets one: problems go to terminals, journals and
+    /// mails, which more people read than the file.
+    #[must_use]
+    pub(crate) fn without_secret(mut self) -> Self {
+        const HIDDEN: &str = "(hidden)";
+        if let Some(value) = secret(&self.text) {
+            let column = self.text[..value].chars().count() + 1;
+            self.text.truncate(value);
+            self.text.push_str(HIDDEN);
+            if self.column >= column {
+                self.column = column;
+                self.width = HIDDEN.len();
+            }
+            self.width = self.width.min(column + HIDDEN.len() - self.column);
+        }
+        self
+    }
+
     /// The shown part of the line, with the place's column and width in it.
     fn window(&self) -> (String, usize, usize) {
         let chars: Vec<char> = self.text.chars().map(visible).collect();
@@ -235,27 +264,33 @@ impl fmt::Display for Problem {
     }
 }
 
-/// At most [`PROBLEMS_MAX`] problems of each file, in their order; one more says how many there are beyond. What is
-/// wrong with a thousand lines is wrong with the first hundred.
+/// The problems as they are shown: those of a file together in the order of its lines, the files in the order in which
+/// they first occur; at most [`PROBLEMS_MAX`] of a file, and one more that says how many are left out. What is wrong with
+/// a thousand lines is wrong with the first hundred.
 #[must_use]
-pub fn limited(problems: Vec<Problem>) -> Vec<Problem> {
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    let mut kept: Vec<Problem> = Vec::with_capacity(problems.len());
-    for problem in problems {
-        let count = problem.file.as_deref().map_or(0, |file| {
-            let count = seen.entry(file.to_owned()).or_default();
-            *count += 1;
-            *count
-        });
-        if count <= PROBLEMS_MAX {
-            kept.push(problem);
+pub fn arranged(mut problems: Vec<Problem>) -> Vec<Problem> {
+    let mut order: HashMap<Option<String>, usize> = HashMap::new();
+    for problem in &problems {
+        let next = order.len();
+        order.entry(problem.file.clone()).or_insert(next);
+    }
+    problems.sort_by_cached_key(|problem| {
+        let line = problem.place.as_ref().map_or(usize::MAX, |place| place.line);
+        (order.get(&problem.file).copied(), line)
+    });
+    let mut shown = Vec::with_capacity(problems.len());
+    for of_file in problems.chunk_by(|one, other| one.file == other.file) {
+        let Some(file) = &of_file[0].file else {
+            shown.extend_from_slice(of_file);
+            continue;
+        };
+        let room = of_file.len().min(PROBLEMS_MAX);
+        shown.extend_from_slice(&of_file[..room]);
+        if of_file.len() > room {
+            shown.push(left_out(of_file.len() - room).file(file));
         }
     }
-    let mut beyond: Vec<(String, usize)> =
-        seen.into_iter().filter(|(_, count)| *count > PROBLEMS_MAX).collect();
-    beyond.sort();
-    kept.extend(beyond.into_iter().map(|(file, count)| left_out(count - PROBLEMS_MAX).file(file)));
-    kept
+    shown
 }
 
 /// The candidate most like `word`, if one is like it at all.
@@ -292,11 +327,32 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_problems_of_a_file_are_enough() {
-        let of = |file: &str, n: usize| (0..n).map(|_| Problem::error("x").file(file)).collect::<Vec<_>>();
-        let kept = limited([of("a", 99), of("b", 103), of("c", 100)].concat());
-        assert_eq!(kept.len(), 99 + 100 + 100 + 1);
-        assert_eq!(kept.last(), Some(&Problem::error("3 more faults of this file not shown").file("b")));
+    fn problems_stand_in_the_order_of_the_lines_and_a_hundred_of_a_file_are_enough() {
+        let at = |line| Place { line, column: 1, width: 1, text: String::new() };
+        let of = |file: &str, n: usize| {
+            (1..=n).rev().map(|n| Problem::error("x").file(file).at(at(n))).collect::<Vec<_>>()
+        };
+        let shown = arranged([of("b", 99), of("a", 103), of("c", 100), of("b", 1)].concat());
+        assert_eq!(shown.len(), 100 + 101 + 100);
+        assert_eq!(shown[200], Problem::error("3 more faults of this file not shown").file("a"));
+        let lines: Vec<usize> =
+            shown[100..200].iter().map(|problem| problem.place.as_ref().unwrap().line).collect();
+        assert_eq!(lines, (1..=100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for text in ["password = s3cret", "  PASSWORD:s3cret", "password s3cret", "Password\t=\ts3cret"] {
+            for column in 1..=text.len() {
+                let place = Place { line: 1, column, width: 3, text: text.to_owned() }.without_secret();
+                let shown = Problem::error("x").at(place).to_string();
+                assert!(!shown.contains("s3cret") && shown.contains("(hidden)"), "{shown}");
+            }
+        }
+        for text in ["password_file = /etc/p", "password =", "passwords = x", "# password = x"] {
+            let place = Place { line: 1, column: 1, width: 1, text: text.to_owned() };
+            assert_eq!(place.clone().without_secret(), place);
+        }
     }
 
     #[test]

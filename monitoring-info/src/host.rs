@@ -145,15 +145,21 @@ pub(crate) fn word(text: &str, noun: &str) -> Result<String, NameError> {
     let sound = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         && text.as_bytes()[0].is_ascii_alphanumeric();
     if !sound {
-        return Err(NameError::new(format!("{} cannot be a {noun}", quoted(text)), HELP));
+        return Err(NameError::new(format!("{} cannot be {}", quoted(text), article(noun)), HELP));
     }
     if text == "null" {
         return Err(NameError::new(
-            format!("a {noun} cannot be `null`"),
+            format!("{} cannot be `null`", article(noun)),
             "the word means \"none\" to Nagios; choose another",
         ));
     }
     Ok(text.to_owned())
+}
+
+/// A noun with its indefinite article.
+pub(crate) fn article(noun: &str) -> String {
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {noun}")
 }
 
 /// Text of unknown origin for a message: in backquotes, escaped, cut to 80 characters.

@@ -92,6 +92,7 @@ impl<'a> Source<'a> {
         let start = text.get(..spot.start).unwrap_or(text);
         let width = text.get(spot.start..spot.start + spot.length).unwrap_or_default().chars().count().max(1);
         Place { line: spot.line, column: start.chars().count() + 1, width, text: text.to_owned() }
+            .without_secret()
     }
 }
 
@@ -134,7 +135,7 @@ pub fn decode(bytes: &[u8]) -> Result<&str, Box<Problem>> {
             .min(start + VALUE_MAX);
         let column = String::from_utf8_lossy(&bytes[start..at]).chars().count() + 1;
         let text = String::from_utf8_lossy(&bytes[start..end.max(at)]).into_owned();
-        Place { line, column, width: 1, text }
+        Place { line, column, width: 1, text }.without_secret()
     };
     if bytes.len() > FILE_MAX {
         return Err(Box::new(

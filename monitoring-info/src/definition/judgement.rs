@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Definition;
 use crate::diagnostic::{Problem, Severity, suggestion};
-use crate::host::{ServiceName, quoted};
+use crate::host::{ServiceName, article, quoted};
 use crate::ini::{PROBLEMS_MAX, left_out};
 use crate::service::{Default, KINDS, Kind, PASSWORD_FILE, Rule, Tls};
 use crate::value::Value;
@@ -268,9 +268,4 @@ impl Judge<'_> {
 
 fn listed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().collect::<Vec<_>>().join(", ")
-}
-
-fn article(noun: &str) -> String {
-    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-    format!("{article} {noun}")
 }

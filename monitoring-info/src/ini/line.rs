@@ -147,6 +147,7 @@ impl<'a> Line<'a> {
         let halves = self.halves();
         let has_key = halves.is_some_and(|(key, _)| is_key(key));
         if let Some((key, value)) = self.joined_by_colon().filter(|_| !has_key) {
+            let value = if key.eq_ignore_ascii_case("password") { "…" } else { value };
             let right = format!("{key} = {value}");
             return Err(Fault::new(
                 self.spot(trimmed),
