@@ -36,16 +36,15 @@ impl Host {
         Ok(Self { name: name.to_owned(), address, short, root })
     }
 
-    /// Tells the host's administrator where the server is, and how to know it.
+    /// Tells the host by which fingerprint it knows the server's key.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn introduce(&self, site: &Site) -> Result<()> {
         let text = format!(
-            "name = {}\nbind-address = {}\nserver = {}\nserver-fingerprint = {}\n",
+            "name = {}\nbind-address = {}\nserver-fingerprint = {}\n",
             self.name,
             self.address,
-            site.endpoint()?,
             site.fingerprint()?
         );
         Ok(fs::write(self.root.join("etc/auto-monitor/client.conf"), text)?)

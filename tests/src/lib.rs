@@ -7,6 +7,7 @@
 //!
 //! This is a harness for binaries and tests, so its errors are `anyhow`'s: nobody matches on them, a person reads them.
 
+pub mod expectation;
 pub mod host;
 pub mod installed;
 pub mod nagios;

@@ -64,7 +64,7 @@ define contact {
 
 define command {
     command_name            always-well
-    command_line            /bin/echo the administrator's own
+    command_line            /bin/echo there is paper
 }
 
 define host {
