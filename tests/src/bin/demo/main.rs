@@ -6,15 +6,13 @@
 mod story;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anstream::{eprintln, println};
 use anyhow::Result;
 use auto_monitor_tests::expectation::Expectation;
 use auto_monitor_tests::service::{Greeter, ssh_server, web_server};
 use auto_monitor_tests::site::Site;
-
-use crate::story::Story;
 
 const WEB: &str = "web1.example.org";
 const DATABASE: &str = "db1.example.org";
@@ -34,23 +32,23 @@ fn main() -> ExitCode {
 
 fn demonstrate() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("demo").tempdir()?;
-    let mut story = Story::begin();
-    story.say(
+    let began = Instant::now();
+    story::say(
         "Install a package, and it is monitored. Here is one server and two hosts, each with a root folder and a\n\
          loopback address of its own; every command is shown as it is run.",
     );
 
-    story.chapter("A monitoring server, with a Nagios that has its administrator's own objects");
+    story::chapter(1, "A monitoring server, with a Nagios that has its administrator's own objects");
     let mut site = Site::lay_out(folder.path(), [127, 0, 0])?;
     site.start_endpoint()?;
     site.nagios.start()?;
-    story.say(&format!(
+    story::say(&format!(
         "The endpoint is an sshd of its own, at {}; its key is\n{}.\nNagios runs, and knows nothing of us yet.",
         site.endpoint()?,
         site.fingerprint()?
     ));
 
-    story.chapter("Two hosts with services, and a definition for each");
+    story::chapter(2, "Two hosts with services, and a definition for each");
     let web = site.host(WEB, 2)?;
     let database = site.host(DATABASE, 3)?;
     let (page, shell, missing) = (web.free_socket()?, web.free_socket()?, web.free_socket()?);
@@ -68,28 +66,30 @@ fn demonstrate() -> Result<()> {
     let tables_definition = format!("[postgresql]\ntype = tcp\nport = {}\n", tables.port());
     web.define("web.conf", &packages)?;
     database.define("postgresql.conf", &tables_definition)?;
-    story.say(&format!("{WEB} at {}, {DATABASE} at {}:", web.address, database.address));
-    story.file("web1/etc/monitoring-info/web.conf", &packages);
-    story.file("db1/etc/monitoring-info/postgresql.conf", &tables_definition);
-    story.run(&web.client(&site, &["check"]), 0)?;
+    story::say(&format!("{WEB} at {}, {DATABASE} at {}:", web.address, database.address));
+    story::file("web1/etc/monitoring-info/web.conf", &packages);
+    story::file("db1/etc/monitoring-info/postgresql.conf", &tables_definition);
+    story::run(&web.client(&site, &["check"]), 0)?;
 
-    story.chapter("Each host enrols, and the server's administrator lets it in");
-    story.say("The administrators of the hosts were told the fingerprint of the server's key; it stands in client.conf.");
+    story::chapter(3, "Each host enrols, and the server's administrator lets it in");
+    story::say(
+        "The administrators of the hosts were told the fingerprint of the server's key; it stands in client.conf.",
+    );
     let endpoint = site.endpoint()?;
     for host in [&web, &database] {
         host.introduce(&site)?;
-        story.run(&host.client(&site, &["enrol", &endpoint]), 4)?;
+        story::run(&host.client(&site, &["enrol", &endpoint]), 4)?;
     }
-    story.run(&site.server(&["pending"]), 0)?;
-    story.run(&site.server(&["approve", WEB, DATABASE]), 0)?;
+    story::run(&site.server(&["pending"]), 0)?;
+    story::run(&site.server(&["approve", WEB, DATABASE]), 0)?;
 
-    story.chapter("They register, and the server publishes what Nagios itself has verified");
+    story::chapter(4, "They register, and the server publishes what Nagios itself has verified");
     for host in [&web, &database] {
-        story.run(&host.client(&site, &["register"]), 0)?;
+        story::run(&host.client(&site, &["register"]), 0)?;
     }
-    story.run(&site.server(&["publish"]), 0)?;
+    story::run(&site.server(&["publish"]), 0)?;
 
-    story.chapter("Nagios's own verdict, from its status.dat");
+    story::chapter(5, "Nagios's own verdict, from its status.dat");
     let expected = Expectation::default()
         .administrators_own()
         .host(WEB)
@@ -98,34 +98,34 @@ fn demonstrate() -> Result<()> {
         .service(WEB, "queue", "CRITICAL")
         .host(DATABASE)
         .service(DATABASE, "postgresql", "OK");
-    let before = expected.wait(&mut site.nagios, VERDICT, story.progress(expected.count()))?;
-    story.table(&before, &[]);
+    let before = expected.wait(&mut site.nagios, VERDICT, story::progress(expected.count()))?;
+    story::table(&before, &[]);
 
-    story.chapter("One service is opted out, one stops, one is added");
+    story::chapter(6, "One service is opted out, one stops, one is added");
     story
         .run(&web.client(&site, &["disable", "openssh", "--reason", "only reachable from the office"]), 0)?;
-    story.run(&web.client(&site, &["register"]), 0)?;
-    story.say("The web server stops. Nobody tells anybody.");
+    story::run(&web.client(&site, &["register"]), 0)?;
+    story::say("The web server stops. Nobody tells anybody.");
     drop(web_process);
-    story.say("And a package comes to the other host, with a definition:");
+    story::say("And a package comes to the other host, with a definition:");
     let _metrics = Greeter::start(metrics)?;
     let metrics_definition = format!("[metrics]\ntype = tcp\nport = {}\n", metrics.port());
     database.define("metrics.conf", &metrics_definition)?;
-    story.file("db1/etc/monitoring-info/metrics.conf", &metrics_definition);
-    story.run(&database.client(&site, &["register"]), 0)?;
-    story.run(&site.server(&["diff"]), 0)?;
-    story.run(&site.server(&["publish"]), 0)?;
+    story::file("db1/etc/monitoring-info/metrics.conf", &metrics_definition);
+    story::run(&database.client(&site, &["register"]), 0)?;
+    story::run(&site.server(&["diff"]), 0)?;
+    story::run(&site.server(&["publish"]), 0)?;
 
-    story.chapter("Nagios's verdict now");
+    story::chapter(7, "Nagios's verdict now");
     let expected = expected
         .without(WEB, "openssh")
         .service(WEB, "lighttpd", "CRITICAL")
         .service(DATABASE, "metrics", "OK");
-    let after = expected.wait(&mut site.nagios, VERDICT, story.progress(expected.count()))?;
-    story.table(&after, &before);
-    story.run(&site.server(&["explain", WEB, "lighttpd"]), 0)?;
+    let after = expected.wait(&mut site.nagios, VERDICT, story::progress(expected.count()))?;
+    story::table(&after, &before);
+    story::run(&site.server(&["explain", WEB, "lighttpd"]), 0)?;
 
     drop(site);
-    story.end("\nEvery expected state was seen; everything that was started has ended.");
+    story::end("Every expected state was seen; everything that was started has ended.", began.elapsed());
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anstream::{print, println};
 use anstyle::{AnsiColor, Style};
@@ -17,121 +17,106 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const DOUBTFUL: Style = AnsiColor::Yellow.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 
-/// The teller.
-pub struct Story {
-    began: Instant,
-    chapter: u32,
+/// Begins a chapter.
+pub fn chapter(number: u32, title: &str) {
+    println!("\n{TITLE}{number}. {title}{TITLE:#}");
 }
 
-impl Story {
-    /// Begins.
-    pub fn begin() -> Self {
-        Self { began: Instant::now(), chapter: 0 }
-    }
+/// Says a sentence.
+pub fn say(sentence: &str) {
+    println!("{sentence}");
+}
 
-    /// Begins a chapter.
-    pub fn chapter(&mut self, title: &str) {
-        self.chapter += 1;
-        println!("\n{TITLE}{}. {title}{TITLE:#}", self.chapter);
+/// Shows a file as it was written.
+pub fn file(path: &str, text: &str) {
+    println!("{DIM}  {path}{DIM:#}");
+    for line in text.lines() {
+        println!("  {DIM}│{DIM:#} {line}");
     }
+}
 
-    /// Says a sentence.
-    pub fn say(&self, sentence: &str) {
-        println!("{sentence}");
+/// Shows a command and runs it; it must end with this status.
+pub fn run(invocation: &Invocation, status: i32) -> Result<Said> {
+    println!("{PROMPT}$ {invocation}{PROMPT:#}");
+    let said = invocation.expect(status)?;
+    for line in said.text.lines() {
+        println!("  {line}");
     }
+    if status != 0 {
+        println!("  {DIM}(exit status {status}){DIM:#}");
+    }
+    Ok(said)
+}
 
-    /// Shows a file as it was written.
-    pub fn file(&self, path: &str, text: &str) {
-        println!("{DIM}  {path}{DIM:#}");
-        for line in text.lines() {
-            println!("  {DIM}│{DIM:#} {line}");
+/// Tells how a wait goes on: on a terminal in one line that is written anew, else each step on a line.
+pub fn progress(objects: usize) -> impl FnMut(usize) + use<> {
+    let terminal = std::io::stdout().is_terminal();
+    let began = Instant::now();
+    let mut told = None;
+    move |differing| {
+        let (right, seconds) = (objects.saturating_sub(differing), began.elapsed().as_secs());
+        let now = if terminal { (right, seconds) } else { (right, 0) };
+        if told == Some(now) {
+            return;
+        }
+        told = Some(now);
+        let line = format!("  Nagios checks … {right} of {objects} as expected after {seconds} s");
+        if !terminal {
+            println!("{line}");
+        } else if differing == 0 {
+            println!("\r{DIM}{line}{DIM:#}");
+        } else {
+            print!("\r{DIM}{line}{DIM:#}");
+            let _ = std::io::stdout().flush();
         }
     }
+}
 
-    /// Shows a command and runs it; it must end with this status.
-    pub fn run(&self, invocation: &Invocation, status: i32) -> Result<Said> {
-        println!("{PROMPT}$ {invocation}{PROMPT:#}");
-        let said = invocation.expect(status)?;
-        for line in said.text.lines() {
-            println!("  {line}");
-        }
-        if status != 0 {
-            println!("  {DIM}(exit status {status}){DIM:#}");
-        }
-        Ok(said)
-    }
-
-    /// Tells how a wait goes on: on a terminal in one line that is written anew, else each step on a line.
-    pub fn progress(&self, objects: usize) -> impl FnMut(usize) + use<> {
-        let terminal = std::io::stdout().is_terminal();
-        let began = Instant::now();
-        let mut told = None;
-        move |differing| {
-            let (right, seconds) = (objects.saturating_sub(differing), began.elapsed().as_secs());
-            let now = if terminal { (right, seconds) } else { (right, 0) };
-            if told == Some(now) {
-                return;
-            }
-            told = Some(now);
-            let line = format!("  Nagios checks … {right} of {objects} as expected after {seconds} s");
-            if !terminal {
-                println!("{line}");
-            } else if differing == 0 {
-                println!("\r{DIM}{line}{DIM:#}");
-            } else {
-                print!("\r{DIM}{line}{DIM:#}");
-                let _ = std::io::stdout().flush();
-            }
-        }
-    }
-
-    /// Shows Nagios's verdicts; with those of before, marks what has changed.
-    pub fn table(&self, verdicts: &[Verdict], before: &[Verdict]) {
-        let known: BTreeMap<_, _> = before.iter().map(|v| ((&v.host, &v.service), v.state_name())).collect();
-        let mut rows: Vec<(&str, &Verdict)> = verdicts
-            .iter()
-            .map(|verdict| {
-                let mark = match known.get(&(&verdict.host, &verdict.service)) {
-                    _ if before.is_empty() => " ",
-                    None => "+",
-                    Some(state) if *state != verdict.state_name() => "~",
-                    Some(_) => " ",
-                };
-                (mark, verdict)
-            })
-            .collect();
-        let still =
-            |gone: &Verdict| verdicts.iter().any(|v| v.host == gone.host && v.service == gone.service);
-        rows.extend(before.iter().filter(|gone| !still(gone)).map(|gone| ("-", gone)));
-        rows.sort_by(|(_, a), (_, b)| (&a.host, &a.service).cmp(&(&b.host, &b.service)));
-
-        let service = |verdict: &Verdict| verdict.service.clone().unwrap_or_else(|| "(the host)".to_owned());
-        let wide = |texts: Vec<usize>| texts.into_iter().max().unwrap_or(0);
-        let host_width = wide(rows.iter().map(|(_, v)| v.host.len()).collect());
-        let service_width = wide(rows.iter().map(|(_, v)| service(v).len()).collect());
-        println!(
-            "\n    {TITLE}{:host_width$}  {:service_width$}  STATE     PLUGIN OUTPUT{TITLE:#}",
-            "HOST", "SERVICE"
-        );
-        for (mark, verdict) in rows {
-            let (state, style) = match (mark, verdict.state_name()) {
-                ("-", _) => ("gone".to_owned(), DIM),
-                (_, state) if state == "OK" || state == "UP" => (state, GOOD),
-                (_, state) if state == "CRITICAL" || state == "DOWN" => (state, BAD),
-                (_, state) => (state, DOUBTFUL),
+/// Shows Nagios's verdicts; with those of before, marks what has changed.
+pub fn table(verdicts: &[Verdict], before: &[Verdict]) {
+    let known: BTreeMap<_, _> = before.iter().map(|v| ((&v.host, &v.service), v.state_name())).collect();
+    let mut rows: Vec<(&str, &Verdict)> = verdicts
+        .iter()
+        .map(|verdict| {
+            let mark = match known.get(&(&verdict.host, &verdict.service)) {
+                _ if before.is_empty() => " ",
+                None => "+",
+                Some(state) if *state != verdict.state_name() => "~",
+                Some(_) => " ",
             };
-            let output = if mark == "-" { "" } else { &verdict.output };
-            println!(
-                "  {mark} {:host_width$}  {:service_width$}  {style}{state:8}{style:#}  {output}",
-                verdict.host,
-                service(verdict)
-            );
-        }
-        println!();
-    }
+            (mark, verdict)
+        })
+        .collect();
+    let still = |gone: &Verdict| verdicts.iter().any(|v| v.host == gone.host && v.service == gone.service);
+    rows.extend(before.iter().filter(|gone| !still(gone)).map(|gone| ("-", gone)));
+    rows.sort_by(|(_, a), (_, b)| (&a.host, &a.service).cmp(&(&b.host, &b.service)));
 
-    /// Ends.
-    pub fn end(&self, sentence: &str) {
-        println!("{TITLE}{sentence}{TITLE:#} {DIM}({} s){DIM:#}", self.began.elapsed().as_secs());
+    let service = |verdict: &Verdict| verdict.service.clone().unwrap_or_else(|| "(the host)".to_owned());
+    let wide = |texts: Vec<usize>| texts.into_iter().max().unwrap_or(0);
+    let host_width = wide(rows.iter().map(|(_, v)| v.host.len()).collect());
+    let service_width = wide(rows.iter().map(|(_, v)| service(v).len()).collect());
+    println!(
+        "\n    {TITLE}{:host_width$}  {:service_width$}  STATE     PLUGIN OUTPUT{TITLE:#}",
+        "HOST", "SERVICE"
+    );
+    for (mark, verdict) in rows {
+        let (state, style) = match (mark, verdict.state_name()) {
+            ("-", _) => ("gone".to_owned(), DIM),
+            (_, state) if state == "OK" || state == "UP" => (state, GOOD),
+            (_, state) if state == "CRITICAL" || state == "DOWN" => (state, BAD),
+            (_, state) => (state, DOUBTFUL),
+        };
+        let output = if mark == "-" { "" } else { &verdict.output };
+        println!(
+            "  {mark} {:host_width$}  {:service_width$}  {style}{state:8}{style:#}  {output}",
+            verdict.host,
+            service(verdict)
+        );
     }
+    println!();
+}
+
+/// Ends the story.
+pub fn end(sentence: &str, took: Duration) {
+    println!("{TITLE}{sentence}{TITLE:#} {DIM}({} s){DIM:#}", took.as_secs());
 }
