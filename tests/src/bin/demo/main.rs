@@ -102,8 +102,7 @@ fn demonstrate() -> Result<()> {
     story::table(&before, &[]);
 
     story::chapter(6, "One service is opted out, one stops, one is added");
-    story
-        .run(&web.client(&site, &["disable", "openssh", "--reason", "only reachable from the office"]), 0)?;
+    story::run(&web.client(&site, &["disable", "openssh", "--reason", "only reachable from the office"]), 0)?;
     story::run(&web.client(&site, &["register"]), 0)?;
     story::say("The web server stops. Nobody tells anybody.");
     drop(web_process);

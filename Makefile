@@ -1,0 +1,51 @@
+# The doors of the house. `make` alone says what there is.
+
+CARGO ?= cargo
+BUILT := $(or $(CARGO_TARGET_DIR),target)
+AS_USER := $(CURDIR)/tests/as-user
+
+.PHONY: help setup build demo test bench fuzz lint deb
+
+help:
+	@echo 'make demo   two hosts register, a real Nagios watches them: a story of about a minute after the build'
+	@echo 'make test   every test: units, properties, fixtures, command lines, whole sites'
+	@echo 'make bench  the promised bounds, measured beside what they are compared with'
+	@echo 'make fuzz   fuzz the parser for five minutes (needs a nightly Rust and cargo-fuzz)'
+	@echo 'make lint   formatting, clippy and documentation, without a single warning'
+	@echo 'make deb    not yet: packages come with the issue after this one'
+	@echo
+	@echo 'The first four install missing Debian packages first (tests/setup says which).'
+
+setup:
+	@CARGO='$(CARGO)' tests/setup
+
+build: setup
+	$(CARGO) build --locked --workspace --bins
+
+demo: build
+	@$(AS_USER) $(BUILT)/debug/demo
+
+# The system tests are run by an ordinary user; the others by whoever calls make.
+test: build
+	$(CARGO) test --locked --workspace --exclude auto-monitor-tests
+	$(CARGO) test --locked --package auto-monitor-tests \
+	    --config "target.'cfg(unix)'.runner = ['$(AS_USER)']"
+	tests/fuzz 20
+
+bench: setup
+	$(CARGO) build --locked --workspace --bins --release
+	@$(AS_USER) $(BUILT)/release/benchmark
+
+fuzz: setup
+	tests/fuzz 300
+
+# `cargo fmt` does not find the files that service.rs names in a macro.
+lint:
+	$(CARGO) fmt --all --check
+	rustfmt --edition 2024 --check monitoring-info/src/service/*.rs
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
+
+deb:
+	@echo 'make deb: there are no packages yet; they come with the issue after this one' >&2
+	@exit 1
