@@ -19,7 +19,7 @@ use crate::configuration;
 use crate::paths::Paths;
 
 /// What the administrator says of one host; empty when nothing is said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct HostOverride {
     /// Whether it is watched at all.
     pub enabled: bool,

@@ -1,14 +1,335 @@
-//! The command `publish`.
+//! Publishing: from the registry to a running engine, or not at all.
+//!
+//! Stage the rendered set, have the engine itself verify its whole configuration with it, swap it in by one rename, have
+//! the engine reload, see that it has; else go back. Every failure leaves the last good set in force and is one sentence
+//! with the next step. A process that is killed at any moment leaves `current` naming a complete, verified set: the next
+//! publish removes the rest and begins anew, because nothing but the inputs decides what is to be done.
+//!
+//! What one host sends cannot stop the others: hosts at fault are [quarantined](trial), hosts that would lose too much
+//! are [held](guard).
 
-use std::process::ExitCode;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::SystemTime;
 
-use crate::Context;
-use crate::cli;
+use jiff::Timestamp;
+use monitoring_info::host::HostName;
+use monitoring_info::registration::{Publication, Standing};
 
-/// Runs the command.
+use self::generation::{Manifest, Staging};
+use self::inputs::{Inputs, Watched, Wish};
+use self::trial::Trial;
+use crate::administrator;
+use crate::configuration::Configuration;
+use crate::durable::Lock;
+use crate::paths::Paths;
+use crate::publication::{self, Note};
+use crate::registry::{self, Withdrawn};
+use crate::target::nagios::Nagios;
+use crate::target::{Activation, EngineError, Fault, Running, Target, TemplateError};
+
+mod command;
+pub(crate) mod generation;
+mod guard;
+pub(crate) mod inputs;
+mod trial;
+mod watch;
+
+pub use command::{LastPublish, publish};
+
+/// Why nothing was published. The last good set stays in force, whatever it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder of ours.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// `read`, `write`, …
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The registry cannot be read.
+    #[error(transparent)]
+    Registry(registry::Error),
+    /// The administrator's files of hosts have faults.
+    #[error("what the administrator says of single hosts is not clear; mend it")]
+    Administrator(#[source] administrator::Error),
+    /// A template does not work.
+    #[error("{0}; mend it, or remove it so that the shipped one is used")]
+    Template(#[from] TemplateError),
+    /// The engine could not be asked.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The engine refuses its own configuration without us.
+    #[error("{engine} refuses its own configuration, which is not ours; mend it:\n{}", sentences(faults))]
+    EngineConfiguration {
+        /// What people call the engine.
+        engine: &'static str,
+        /// What it says.
+        faults: Vec<Fault>,
+    },
+    /// A file of the administrator's makes the engine refuse the set.
+    #[error("{engine} refuses what {} gives, and accepts it without; mend that file:\n{}", file.display(), sentences(faults))]
+    ToBlame {
+        /// What people call the engine.
+        engine: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What the engine says.
+        faults: Vec<Fault>,
+    },
+    /// The engine refuses the set, and no single file or host is the reason.
+    #[error("{engine} refuses the set, and no single host or file is the reason:\n{}", sentences(faults))]
+    Refused {
+        /// What people call the engine.
+        engine: &'static str,
+        /// What it says.
+        faults: Vec<Fault>,
+    },
+    /// The engine does not run.
+    #[error(
+        "{engine} is not running ({reason}), so nothing was swapped in; the set is verified. Start {engine}, then run `auto-monitor-server publish`"
+    )]
+    NotRunning {
+        /// What people call the engine.
+        engine: &'static str,
+        /// Why we think so.
+        reason: String,
+    },
+    /// The engine does not read where we publish.
+    #[error("{0}")]
+    NotIncluded(String),
+    /// The engine did not take the new set.
+    #[error("{reason}; {then}")]
+    NotActivated {
+        /// What happened.
+        reason: String,
+        /// What was done about it.
+        then: String,
+    },
+}
+
+impl Error {
+    /// Whether the same inputs may give another outcome later, so that trying again makes sense.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::Administrator(_) | Self::Template(_) | Self::ToBlame { .. })
+    }
+}
+
+fn sentences(faults: &[Fault]) -> String {
+    let mut text = String::new();
+    for (at, fault) in faults.iter().take(5).enumerate() {
+        let _ = write!(text, "{}  {fault}", if at > 0 { "\n" } else { "" });
+    }
+    if faults.len() > 5 {
+        let _ = write!(text, "\n  … and {} more", faults.len() - 5);
+    }
+    text
+}
+
+/// How a publish went that was not refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The generation that is in force; none when there has never been a host.
+    pub generation: Option<u64>,
+    /// Whether it is a new one.
+    pub changed: bool,
+    /// The hosts in it.
+    pub hosts: usize,
+    /// The services in it.
+    pub services: usize,
+    /// The hosts that are not simply published.
+    pub notes: BTreeMap<HostName, Note>,
+    /// What could not be done afterwards, and harms nobody.
+    pub leftovers: Option<String>,
+}
+
+/// Publishes once. With `confirm_removal`, hosts and services go however many.
 ///
 /// # Errors
-/// It could not be run.
-pub fn publish(_context: &Context, _arguments: cli::Publish) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("this command is still being written")
+/// Nothing was published, and the last good set stays.
+pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool) -> Result<Published, Error> {
+    let state = paths.state();
+    fs::create_dir_all(&state).map_err(|source| Error::File {
+        action: "make the folder",
+        path: state.clone(),
+        source,
+    })?;
+    let lock = state.join("publish.lock");
+    let _lock =
+        Lock::wait(&lock).map_err(|source| Error::File { action: "lock", path: lock.clone(), source })?;
+
+    let target = Nagios::new(paths, configuration)?;
+    let inputs = Inputs::load(paths, configuration, SystemTime::now())?;
+    let current = Manifest::current(paths)?;
+    let is_published =
+        |name: &HostName| current.as_ref().is_some_and(|manifest| manifest.hosts.contains_key(name));
+    let digest = inputs.digest(&target, paths, configuration, is_published);
+    let any = inputs.hosts.values().any(|wish| matches!(wish, Wish::Watched(_)));
+    match &current {
+        None if !any => return Ok(summary(None, false)),
+        Some(manifest)
+            if manifest.inputs == digest && !confirm_removal && !vanished_is_new(manifest, &inputs) =>
+        {
+            target.include().map_err(Error::NotIncluded)?;
+            // A process killed after the swap has not come to this.
+            let leftovers = tidy(paths, manifest, &inputs);
+            return Ok(Published { leftovers, ..summary(Some(manifest), false) });
+        }
+        _ => {}
+    }
+
+    let mut staging = Staging::begin(paths, target.name(), current.as_ref())?;
+    let notes = match settle(paths, &target, &mut staging, current.as_ref(), &inputs, confirm_removal) {
+        Ok(notes) => notes,
+        Err(error) => {
+            // The next publish removes it too; what went wrong is worth more than that this also did.
+            let _ = staging.discard();
+            return Err(error);
+        }
+    };
+    if let Running::No { reason } = target.running() {
+        let _ = staging.discard();
+        return Err(Error::NotRunning { engine: target.title(), reason });
+    }
+    let hosts = staging.placed().clone();
+    let newest = generation::numbers(paths)?.last().copied().unwrap_or(0);
+    let manifest = Manifest {
+        version: 1,
+        generation: newest.max(current.as_ref().map_or(0, |manifest| manifest.generation)) + 1,
+        made: Timestamp::now(),
+        inputs: inputs.digest(&target, paths, configuration, |name| hosts.contains_key(name)),
+        hosts,
+        notes,
+    };
+    staging.finish(&manifest)?;
+    swap(paths, &target, &manifest)?;
+    let leftovers = staging.discard().err().map(|error| error.to_string());
+    let leftovers = leftovers.or_else(|| tidy(paths, &manifest, &inputs));
+    Ok(Published { leftovers, ..summary(Some(&manifest), true) })
+}
+
+/// Whether a published host has vanished from the registry without having been held already: the digest is of what is
+/// there, so it does not tell.
+fn vanished_is_new(manifest: &Manifest, inputs: &Inputs) -> bool {
+    manifest.hosts.keys().any(|name| !inputs.hosts.contains_key(name) && !manifest.notes.contains_key(name))
+}
+
+fn settle(
+    paths: &Paths,
+    target: &dyn Target,
+    staging: &mut Staging,
+    current: Option<&Manifest>,
+    inputs: &Inputs,
+    confirm_removal: bool,
+) -> Result<BTreeMap<HostName, Note>, Error> {
+    let none = BTreeMap::new();
+    let published = current.map_or(&none, |manifest| &manifest.hosts);
+    let held = match current {
+        Some(manifest) if !confirm_removal => guard::held(inputs, manifest),
+        _ => BTreeMap::new(),
+    };
+    let mut kept = BTreeMap::new();
+    let mut keep = |name: &HostName, standing, reason: String| {
+        let registered = match inputs.hosts.get(name) {
+            Some(Wish::Watched(watched)) => Some(watched.host.generation),
+            _ => None,
+        };
+        let generation = published.get(name).map(|entry| entry.generation);
+        let publication = Publication { generation, standing, reason: Some(reason) };
+        kept.insert(name.clone(), Note { registered, clash: false, publication });
+    };
+    for (name, reason) in &held {
+        let reason = format!("{reason}; it waits for the administrator of the monitoring server");
+        keep(name, Standing::Held, reason);
+    }
+    let mut watched: BTreeMap<HostName, Box<Watched>> = BTreeMap::new();
+    for (name, wish) in &inputs.hosts {
+        match wish {
+            Wish::Watched(host) if !held.contains_key(name) => {
+                watched.insert(name.clone(), host.clone());
+            }
+            Wish::Unreadable(reason) => keep(name, Standing::Waiting, reason.clone()),
+            Wish::Watched(_) | Wish::Gone { .. } => {}
+        }
+    }
+    let mut trial = Trial::new(paths, target, staging, published, watched, kept)?;
+    trial.settle()?;
+    Ok(trial.into_notes())
+}
+
+/// Swaps a generation in, and back if the engine does not take it.
+fn swap(paths: &Paths, target: &dyn Target, manifest: &Manifest) -> Result<(), Error> {
+    let before = generation::current_number(paths);
+    generation::point(paths, Some(manifest.generation))?;
+    // Only now: before the first good set the link would lead nowhere.
+    if let Err(sentence) = target.include() {
+        if before.is_none() {
+            generation::point(paths, None)?;
+        }
+        return Err(Error::NotIncluded(sentence));
+    }
+    let Activation::Failed { reason } = target.activate() else { return Ok(()) };
+    let engine = target.title();
+    let then = if let Some(before) = before {
+        generation::point(paths, Some(before))?;
+        match target.activate() {
+            Activation::Confirmed => {
+                format!("went back to generation {before}, which {engine} has taken. Its log says more")
+            }
+            Activation::Failed { reason } => {
+                format!(
+                    "went back to generation {before}, but then: {reason}. Start {engine}; its log says more"
+                )
+            }
+        }
+    } else {
+        match target
+            .exclude()
+            .and_then(|()| generation::point(paths, None).map_err(|error| error.to_string()))
+        {
+            Ok(()) => format!(
+                "there is no earlier set, so it was taken out again. Start {engine}; its log says more"
+            ),
+            Err(sentence) => format!("there is no earlier set, and {sentence}"),
+        }
+    };
+    Err(Error::NotActivated { reason, then })
+}
+
+/// What follows a publish and is repeated by the next one: the notes' files, tombstones, old generations.
+fn tidy(paths: &Paths, manifest: &Manifest, inputs: &Inputs) -> Option<String> {
+    let notes = publication::store(paths, &manifest.notes)
+        .err()
+        .map(|error| format!("cannot write to {}: {error}", paths.publications().display()));
+    for (name, wish) in &inputs.hosts {
+        // A host that the administrator removed is forgotten; one that deregistered keeps its generation, which must
+        // never go back. The record is looked at again: the host may have registered anew meanwhile.
+        if matches!(wish, Wish::Gone { withdrawn: Some(Withdrawn::ByAdministrator) })
+            && !manifest.hosts.contains_key(name)
+            && matches!(registry::load(paths, name), Ok(Some(record)) if record.withdrawn == Some(Withdrawn::ByAdministrator))
+        {
+            // It stays a tombstone where it cannot be removed, and the next publish tries again.
+            let _ = fs::remove_file(paths.record(name));
+        }
+    }
+    notes.or(generation::prune(paths).err().map(|error| error.to_string()))
+}
+
+fn summary(manifest: Option<&Manifest>, changed: bool) -> Published {
+    Published {
+        generation: manifest.map(|manifest| manifest.generation),
+        changed,
+        hosts: manifest.map_or(0, |manifest| manifest.hosts.len()),
+        services: manifest
+            .map_or(0, |manifest| manifest.hosts.values().map(|entry| entry.services.len()).sum()),
+        notes: manifest.map(|manifest| manifest.notes.clone()).unwrap_or_default(),
+        leftovers: None,
+    }
 }

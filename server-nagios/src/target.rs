@@ -216,9 +216,12 @@ pub enum Activation {
 }
 
 /// An engine that the server renders for.
-pub trait Target {
+pub trait Target: fmt::Debug {
     /// Its name: the folder of its templates and of its part of a generation.
     fn name(&self) -> &'static str;
+
+    /// What people call it, for messages.
+    fn title(&self) -> &'static str;
 
     /// Renders one host. Pure: the same host and templates give the same bytes.
     ///
@@ -258,6 +261,12 @@ pub trait Target {
     /// # Errors
     /// That sentence.
     fn include(&self) -> Result<(), String>;
+
+    /// Takes the current set out of the engine's configuration again, where there is none to fall back to.
+    ///
+    /// # Errors
+    /// What a person has to do.
+    fn exclude(&self) -> Result<(), String>;
 
     /// Makes the running engine read the current set, and waits until it has.
     fn activate(&self) -> Activation;

@@ -169,6 +169,10 @@ impl Target for Nagios {
         NAME
     }
 
+    fn title(&self) -> &'static str {
+        "Nagios"
+    }
+
     fn render_host(&self, host: &Host) -> Result<File, TemplateError> {
         let mut hostgroups: Vec<String> = host.groups().iter().map(|group| self.group_name(group)).collect();
         hostgroups.extend(host.say.hostgroups.iter().cloned());
@@ -263,6 +267,17 @@ impl Target for Nagios {
                 link.display()
             )),
             Err(error) => by_hand(format!("cannot read the link {}: {error}", link.display())),
+        }
+    }
+
+    fn exclude(&self) -> Result<(), String> {
+        let link = self.link();
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!(
+                "cannot remove {}: {error}; Nagios does not start while it leads nowhere",
+                link.display()
+            )),
+            _ => Ok(()),
         }
     }
 

@@ -39,6 +39,8 @@ const REDIRECTED: [(&str, &str); 13] = [
     ("check_result_path", "."),
 ];
 const PRECACHE: &str = "objects.precache";
+/// What the names of the mirrors begin with; a number follows.
+const MIRROR: &str = "mirror-";
 
 /// What is verified, and with what.
 #[derive(Debug)]
@@ -59,7 +61,13 @@ impl Verification<'_> {
     /// Nagios's judgement.
     pub(super) fn run(&self) -> Result<Verdict, EngineError> {
         let output = self.nagios(&["-v"])?;
-        Ok(verdict(&output.text, output.success))
+        let mut verdict = verdict(&output.text, output.success);
+        for (file, _) in verdict.faults.iter_mut().filter_map(|fault| fault.place.as_mut()) {
+            if let Some(real) = self.behind_mirror(file) {
+                *file = real;
+            }
+        }
+        Ok(verdict)
     }
 
     /// The host names of the whole configuration, where it is sound; empty where it is not.
@@ -137,8 +145,8 @@ impl Verification<'_> {
                     match self.link_below(&folder) {
                         Some(way) => {
                             included = true;
+                            let mirror = self.scratch.join(format!("{MIRROR}{mirrors}"));
                             mirrors += 1;
-                            let mirror = self.scratch.join(format!("mirror-{mirrors}"));
                             self.mirror(&folder, &way, &mirror).map_err(|source| EngineError::File {
                                 action: "mirror",
                                 path: folder,
@@ -175,6 +183,17 @@ impl Verification<'_> {
         let _ = writeln!(text, "nagios_group={}", rustix::process::getegid().as_raw());
         text.push_str("use_syslog=0\n");
         Ok(text)
+    }
+
+    /// The file that Nagios would read in place of one in a mirror.
+    fn behind_mirror(&self, file: &Path) -> Option<PathBuf> {
+        let below = file.strip_prefix(self.scratch).ok()?;
+        let mut steps = below.components();
+        let mirror = steps.next()?.as_os_str().to_str()?;
+        let number: usize = mirror.strip_prefix(MIRROR)?.parse().ok()?;
+        let folders = MainFile::read(&self.configuration).ok()?.object_folders();
+        let folder = folders.into_iter().filter(|folder| self.link_below(folder).is_some()).nth(number)?;
+        Some(folder.join(steps.as_path()))
     }
 
     /// The way from this folder to our link, if it is in or below it.

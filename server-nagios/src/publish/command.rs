@@ -1,0 +1,152 @@
+//! The command `publish`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use monitoring_info::registration::Standing;
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Published, once, watch};
+use crate::configuration::Configuration;
+use crate::durable;
+use crate::paths::Paths;
+use crate::{BAD_NEWS, COULD_NOT_RUN, Context, cli};
+
+/// How the last publish went, for `status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastPublish {
+    /// When.
+    pub at: Timestamp,
+    /// Why nothing was published; none when something was, or nothing had to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl LastPublish {
+    fn path(paths: &Paths) -> std::path::PathBuf {
+        paths.state().join("last-publish.json")
+    }
+
+    /// What was kept of it; none before the first.
+    #[must_use]
+    pub fn load(paths: &Paths) -> Option<Self> {
+        serde_json::from_slice(&fs::read(Self::path(paths)).ok()?).ok()
+    }
+
+    fn store(&self, paths: &Paths) {
+        // It is for people alone. Where it cannot be written (a full disk), the publish has failed for the same reason
+        // and said so.
+        if let Ok(bytes) = serde_json::to_vec(self) {
+            let _ = durable::replace(&Self::path(paths), &bytes, 0o640);
+        }
+    }
+}
+
+/// Publishes once, and keeps how it went.
+pub(super) fn recorded(
+    paths: &Paths,
+    configuration: &Configuration,
+    confirm_removal: bool,
+) -> Result<Published, Error> {
+    let outcome = once(paths, configuration, confirm_removal);
+    let error = outcome.as_ref().err().map(told);
+    LastPublish { at: Timestamp::now(), error }.store(paths);
+    outcome
+}
+
+/// An error with its causes, in one text.
+pub(super) fn told(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The configuration cannot be read, or the result cannot be printed.
+pub fn publish(context: &Context, arguments: cli::Publish) -> anyhow::Result<ExitCode> {
+    let cli::Publish { watch, confirm_removal, output } = arguments;
+    if watch {
+        return watch::watch(context);
+    }
+    let configuration = context.configuration()?;
+    let outcome = recorded(&context.paths, &configuration, confirm_removal);
+    if output.json {
+        print_json(&outcome)?;
+    } else {
+        match &outcome {
+            Ok(published) => anstream::print!("{}", shown(published)),
+            Err(error) => anstream::eprintln!("error: {}\nThe last good set stays in force.", told(error)),
+        }
+    }
+    Ok(ExitCode::from(status(&outcome)))
+}
+
+fn status(outcome: &Result<Published, Error>) -> u8 {
+    match outcome {
+        Ok(published) if published.notes.values().any(|note| bad(note.publication.standing)) => BAD_NEWS,
+        Ok(_) => 0,
+        Err(Error::File { .. } | Error::Registry(_) | Error::Engine(_)) => COULD_NOT_RUN,
+        Err(_) => BAD_NEWS,
+    }
+}
+
+/// Whether somebody has to do something.
+fn bad(standing: Standing) -> bool {
+    standing != Standing::Published
+}
+
+fn print_json(outcome: &Result<Published, Error>) -> anyhow::Result<()> {
+    let json = match outcome {
+        Ok(published) => serde_json::json!({
+            "generation": published.generation,
+            "changed": published.changed,
+            "hosts": published.hosts,
+            "services": published.services,
+            "notes": published.notes.iter().map(|(name, note)| (name.to_string(), &note.publication)).collect::<std::collections::BTreeMap<_, _>>(),
+            "error": null,
+        }),
+        Err(error) => serde_json::json!({ "error": told(error) }),
+    };
+    anstream::println!("{}", serde_json::to_string(&json).context("cannot print the result as JSON")?);
+    Ok(())
+}
+
+/// The result for a person.
+fn shown(published: &Published) -> String {
+    let mut text = String::new();
+    let count = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
+    let size = format!("{}, {}", count(published.hosts, "host"), count(published.services, "service"));
+    let _ = match (published.generation, published.changed) {
+        (Some(generation), true) => writeln!(text, "Published generation {generation}: {size}."),
+        (Some(generation), false) => {
+            writeln!(text, "Nothing to publish: generation {generation} is in force, {size}.")
+        }
+        (None, _) => writeln!(text, "Nothing to publish: no host is registered."),
+    };
+    for (name, note) in &published.notes {
+        let word = match note.publication.standing {
+            Standing::Held => "held",
+            Standing::Quarantined => "quarantined",
+            Standing::Waiting => "left as it was",
+            Standing::Published | Standing::Other => "published",
+        };
+        let reason = note.publication.reason.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "  {name}: {word}: {reason}");
+    }
+    if published.notes.values().any(|note| note.publication.standing == Standing::Held) {
+        text.push_str("To let go what is held: auto-monitor-server publish --confirm-removal\n");
+    }
+    if let Some(leftovers) = &published.leftovers {
+        let _ = writeln!(text, "warning: {leftovers}; the next publish tries again");
+    }
+    text
+}

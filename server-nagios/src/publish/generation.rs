@@ -1,0 +1,323 @@
+//! Rendered sets on disk: staged whole, then renamed to a number, then named by `current`.
+//!
+//! ```text
+//! generations/.staging    being written; of no meaning to anybody
+//! generations/.scratch    what the engine writes while it verifies
+//! generations/N           complete, verified, synced; never changed again
+//! current -> generations/N
+//! ```
+//!
+//! A file that is the same as in the current generation is a hard link to it: published files are never written to, so
+//! the two generations can share it, and a change of one host among ten thousand writes two files. What is written is not
+//! synced file by file (20,000 times, each a commit of the file system's journal) but by one `syncfs` before the
+//! generation gets its number: before that nobody depends on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use monitoring_info::host::HostName;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use crate::durable;
+use crate::paths::Paths;
+use crate::publication::Note;
+use crate::target::Group;
+
+/// How many generations are kept, the current one among them.
+const KEPT: usize = 5;
+
+/// What a generation holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// The version of this document: 1.
+    pub version: u32,
+    /// The generation's number.
+    pub generation: u64,
+    /// When it was made.
+    pub made: Timestamp,
+    /// The digest of what it was made from.
+    pub inputs: String,
+    /// The hosts in it.
+    pub hosts: BTreeMap<HostName, Entry>,
+    /// What is to be said of hosts that are not simply published.
+    pub notes: BTreeMap<HostName, Note>,
+}
+
+/// A host in a generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// The generation of the registration.
+    pub generation: u64,
+    /// The digest of its files.
+    pub digest: String,
+    /// The engine's file, within the target's folder.
+    pub path: PathBuf,
+    /// The groups that it is in.
+    pub groups: BTreeSet<Group>,
+    /// Its services, as people call them.
+    pub services: Vec<String>,
+    /// Its definitions.
+    pub definitions: Vec<String>,
+}
+
+/// A host's part of a set.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    /// What the manifest says of it.
+    pub entry: Entry,
+    /// Where its files come from.
+    pub origin: Origin,
+}
+
+/// Where a host's files come from.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// The current generation.
+    Current,
+    /// Rendered just now.
+    Rendered {
+        /// For the engine.
+        configuration: String,
+        /// For the checking program.
+        published: Vec<u8>,
+    },
+}
+
+impl Manifest {
+    /// That of the current generation; none before the first.
+    pub(crate) fn current(paths: &Paths) -> Result<Option<Self>, Error> {
+        let path = paths.current().join("manifest.json");
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| Error::File {
+                action: "understand",
+                path,
+                source: error.into(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::File { action: "read", path, source }),
+        }
+    }
+}
+
+/// A set that is being made.
+#[derive(Debug)]
+pub(super) struct Staging {
+    folder: PathBuf,
+    current: PathBuf,
+    generations: PathBuf,
+    engine: &'static str,
+    scratch: PathBuf,
+    /// The digests of the current generation's hosts, which tell what need not be written.
+    known: BTreeMap<HostName, String>,
+    placed: BTreeMap<HostName, Entry>,
+}
+
+impl Staging {
+    /// Begins a set, and removes what an interrupted publish has left.
+    pub(super) fn begin(
+        paths: &Paths,
+        engine: &'static str,
+        current: Option<&Manifest>,
+    ) -> Result<Self, Error> {
+        let generations = paths.generations();
+        make_folder(&generations)?;
+        let staging = Self {
+            folder: generations.join(".staging"),
+            current: paths.current(),
+            scratch: generations.join(".scratch"),
+            generations,
+            engine,
+            known: current
+                .iter()
+                .flat_map(|manifest| &manifest.hosts)
+                .map(|(name, entry)| (name.clone(), entry.digest.clone()))
+                .collect(),
+            placed: BTreeMap::new(),
+        };
+        staging.discard()?;
+        make_folder(&staging.folder)?;
+        make_folder(&staging.engine_folder().join("hosts"))?;
+        make_folder(&staging.folder.join("published"))?;
+        make_folder(&staging.scratch)?;
+        Ok(staging)
+    }
+
+    /// What the engine is to read.
+    pub(super) fn engine_folder(&self) -> PathBuf {
+        self.folder.join(self.engine)
+    }
+
+    /// What the engine may write to.
+    pub(super) fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
+    /// The hosts in it.
+    pub(super) fn placed(&self) -> &BTreeMap<HostName, Entry> {
+        &self.placed
+    }
+
+    /// Puts a host in, or takes it out.
+    pub(super) fn place(&mut self, name: &HostName, piece: Option<&Piece>) -> Result<(), Error> {
+        let entry = piece.map(|piece| &piece.entry);
+        if self.placed.get(name) == entry {
+            return Ok(());
+        }
+        if let Some(old) = self.placed.remove(name) {
+            for path in [Path::new(self.engine).join(&old.path), document(name)] {
+                let path = self.folder.join(path);
+                fs::remove_file(&path).map_err(|source| Error::File { action: "remove", path, source })?;
+            }
+        }
+        let Some(piece) = piece else { return Ok(()) };
+        let configuration = Path::new(self.engine).join(&piece.entry.path);
+        match &piece.origin {
+            Origin::Rendered { configuration: text, published }
+                if self.known.get(name) != Some(&piece.entry.digest) =>
+            {
+                write(&self.folder.join(configuration), text.as_bytes(), 0o644)?;
+                write(&self.folder.join(document(name)), published, 0o640)?;
+            }
+            Origin::Rendered { .. } | Origin::Current => {
+                self.keep(&configuration)?;
+                self.keep(&document(name))?;
+            }
+        }
+        self.placed.insert(name.clone(), piece.entry.clone());
+        Ok(())
+    }
+
+    /// Takes a file over from the current generation.
+    fn keep(&self, path: &Path) -> Result<(), Error> {
+        let to = self.folder.join(path);
+        let from = self.current.join(path);
+        fs::hard_link(&from, &to)
+            // File systems without links, or a file with too many.
+            .or_else(|_| fs::copy(&from, &to).map(drop))
+            .map_err(|source| Error::File { action: "write", path: to, source })
+    }
+
+    /// Writes a file that belongs to no single host.
+    pub(super) fn share(&self, path: &Path, text: &str) -> Result<(), Error> {
+        write(&self.engine_folder().join(path), text.as_bytes(), 0o644)
+    }
+
+    /// Makes the set durable and gives it a number.
+    pub(super) fn finish(&self, manifest: &Manifest) -> Result<PathBuf, Error> {
+        let path = self.folder.join("manifest.json");
+        let bytes = serde_json::to_vec(manifest).map_err(|error| Error::File {
+            action: "write",
+            path: path.clone(),
+            source: error.into(),
+        })?;
+        write(&path, &bytes, 0o640)?;
+        let sync = |source: io::Error| Error::File { action: "sync", path: self.folder.clone(), source };
+        let folder = File::open(&self.folder).map_err(sync)?;
+        rustix::fs::syncfs(&folder).map_err(|error| sync(error.into()))?;
+        let target = self.generations.join(manifest.generation.to_string());
+        fs::rename(&self.folder, &target)
+            .and_then(|()| durable::sync_folder(&self.generations))
+            .map_err(|source| Error::File { action: "make", path: target.clone(), source })?;
+        Ok(target)
+    }
+
+    /// Removes what is not to stay.
+    pub(super) fn discard(&self) -> Result<(), Error> {
+        for folder in [&self.folder, &self.scratch] {
+            remove_folder(folder)?;
+        }
+        Ok(())
+    }
+}
+
+/// A host's document for the checking program, within a generation.
+fn document(name: &HostName) -> PathBuf {
+    Path::new("published").join(format!("{name}.json"))
+}
+
+fn make_folder(path: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|source| Error::File {
+        action: "make the folder",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn remove_folder(path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::File { action: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a new file, without making it durable. A file of that name goes first: it may be a link to a published one.
+fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    let fail = |source| Error::File { action: "write", path: path.to_owned(), source };
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+        _ => {}
+    }
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(path).map_err(fail)?;
+    // The umask may have taken bits away that the engine's group needs.
+    file.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
+    file.write_all(content).map_err(fail)
+}
+
+/// The numbers of the generations on disk, ascending.
+pub(super) fn numbers(paths: &Paths) -> Result<Vec<u64>, Error> {
+    let folder = paths.generations();
+    let fail = |source| Error::File { action: "read", path: folder.clone(), source };
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(fail)?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The number that `current` names.
+pub(super) fn current_number(paths: &Paths) -> Option<u64> {
+    fs::read_link(paths.current()).ok()?.file_name()?.to_str()?.parse().ok()
+}
+
+/// Makes `current` name a generation, by one rename; none: removes it.
+pub(super) fn point(paths: &Paths, generation: Option<u64>) -> Result<(), Error> {
+    let current = paths.current();
+    let fail = |source| Error::File { action: "replace", path: current.clone(), source };
+    if let Some(generation) = generation {
+        let new = paths.state().join(".current-new");
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+            _ => {}
+        }
+        symlink(Path::new("generations").join(generation.to_string()), &new).map_err(fail)?;
+        fs::rename(&new, &current).map_err(fail)?;
+    } else {
+        fs::remove_file(&current).map_err(fail)?;
+    }
+    durable::sync_folder(&paths.state()).map_err(fail)
+}
+
+/// Removes generations that are neither current nor among the newest.
+pub(super) fn prune(paths: &Paths) -> Result<(), Error> {
+    let current = current_number(paths);
+    let numbers = numbers(paths)?;
+    let old = numbers.len().saturating_sub(KEPT);
+    for number in numbers.into_iter().take(old).filter(|number| Some(*number) != current) {
+        remove_folder(&paths.generations().join(number.to_string()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The guard against mass removal.
+//!
+//! What disappears by accident (a damaged disk, a restored backup, a script that empties `/etc/monitoring-info`) must not
+//! silently end the watch over it. What is held back are the hosts concerned, each as it was last published; everything
+//! else is published. To hold the whole publish instead would let one host stop everybody's.
+//!
+//! No accident is what somebody said: a host that deregistered or was removed, one that the administrator disabled, one
+//! that expired as `expire-after` has it, and services that the host lists as opted out.
+
+use std::collections::BTreeMap;
+
+use monitoring_info::host::HostName;
+
+use super::generation::{Entry, Manifest};
+use super::inputs::{Inputs, Wish};
+
+/// So many hosts may vanish at once, however few there are.
+const HOSTS_MAX: usize = 3;
+/// And this part of them, in percent.
+const PERCENT_MAX: usize = 10;
+/// A host with fewer services may lose them at once.
+const SERVICES_MIN: usize = 2;
+
+/// The hosts that are held back, and why, in a sentence.
+pub(super) fn held(inputs: &Inputs, current: &Manifest) -> BTreeMap<HostName, String> {
+    let vanished: Vec<&HostName> =
+        current.hosts.keys().filter(|name| !inputs.hosts.contains_key(*name)).collect();
+    let mut held = BTreeMap::new();
+    if vanished.len() > HOSTS_MAX && vanished.len() * 100 > current.hosts.len() * PERCENT_MAX {
+        let reason = format!(
+            "{} of {} hosts have vanished from the registry at once, and this is one of them",
+            vanished.len(),
+            current.hosts.len()
+        );
+        held.extend(vanished.into_iter().map(|name| (name.clone(), reason.clone())));
+    }
+    for (name, entry) in &current.hosts {
+        if let Some(Wish::Watched(watched)) = inputs.hosts.get(name)
+            && watched.published.definitions.is_empty()
+        {
+            let lost = unintended(entry, &watched.opted_out);
+            if lost >= SERVICES_MIN {
+                let n = entry.definitions.len();
+                held.insert(name.clone(), format!("all of its {n} services would go at once"));
+            }
+        }
+    }
+    held
+}
+
+fn unintended(entry: &Entry, opted_out: &[String]) -> usize {
+    entry.definitions.iter().filter(|name| !opted_out.contains(name)).count()
+}

@@ -1,0 +1,227 @@
+//! Everything that a publish is made from: the registry, the administrator's say, and who was heard from.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime};
+
+use monitoring_info::host::HostName;
+use monitoring_info::probe::Subject;
+use monitoring_info::published::{self, Published};
+use monitoring_info::registration::{Judged, RefusedDefinition};
+use monitoring_info::service;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::Error;
+use crate::administrator::{self, HostOverride};
+use crate::configuration::Configuration;
+use crate::paths::Paths;
+use crate::registry::{self, Record, Withdrawn};
+use crate::target::{Host, Service, Target};
+
+/// What the registry and the administrator want of each host that either knows.
+#[derive(Debug)]
+pub(super) struct Inputs {
+    /// By name.
+    pub hosts: BTreeMap<HostName, Wish>,
+    /// What the administrator says, by host.
+    pub overrides: BTreeMap<HostName, HostOverride>,
+}
+
+/// What is wanted of a host.
+#[derive(Debug)]
+pub(super) enum Wish {
+    /// To be watched.
+    Watched(Box<Watched>),
+    /// Not to be watched, on purpose.
+    Gone {
+        /// Who withdrew it, where the registry says so.
+        withdrawn: Option<Withdrawn>,
+    },
+    /// Its record cannot be read: what is published of it stays.
+    Unreadable(String),
+}
+
+/// A host to be watched.
+#[derive(Debug, Clone)]
+pub(super) struct Watched {
+    /// For the engine.
+    pub host: Host,
+    /// For the checking program.
+    pub published: Published,
+    /// The services that it is told not to have watched.
+    pub opted_out: Vec<String>,
+    /// The definitions that are left out, and why.
+    pub refused: Vec<RefusedDefinition>,
+}
+
+impl Inputs {
+    /// Reads everything.
+    pub(super) fn load(paths: &Paths, configuration: &Configuration, now: SystemTime) -> Result<Self, Error> {
+        let overrides = administrator::load(paths).map_err(Error::Administrator)?;
+        let mut hosts = BTreeMap::new();
+        let names = match registry::names(paths) {
+            Ok(names) => names,
+            // Nobody has ever registered.
+            Err(registry::Error::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Vec::new()
+            }
+            Err(error) => return Err(Error::Registry(error)),
+        };
+        for name in names {
+            let wish = match registry::load(paths, &name) {
+                Ok(Some(record)) => {
+                    let say = overrides.get(&name).cloned().unwrap_or_default();
+                    if record.withdrawn.is_some() {
+                        Wish::Gone { withdrawn: record.withdrawn }
+                    } else if !say.enabled || expired(paths, configuration, &record, now) {
+                        Wish::Gone { withdrawn: None }
+                    } else {
+                        Wish::Watched(Box::new(Watched::new(record, say, configuration)))
+                    }
+                }
+                // Removed since the folder was listed; the next publish sees it.
+                Ok(None) => continue,
+                Err(error @ registry::Error::Damaged { .. }) => Wish::Unreadable(error.to_string()),
+                Err(error) => return Err(Error::Registry(error)),
+            };
+            hosts.insert(name, wish);
+        }
+        Ok(Self { hosts, overrides })
+    }
+
+    /// A digest of everything that decides the outcome of a publish. Of what leaves, only that counts which is still
+    /// published, so that dropping a tombstone changes nothing.
+    pub(super) fn digest<'a>(
+        &self,
+        target: &dyn Target,
+        paths: &Paths,
+        configuration: &Configuration,
+        published: impl Fn(&HostName) -> bool + 'a,
+    ) -> String {
+        let mut digest = InputDigest(Sha256::new());
+        digest.add(&(
+            env!("CARGO_PKG_VERSION"),
+            paths.root(),
+            &configuration.check_program,
+            configuration.stale_after,
+            &configuration.nagios,
+            &configuration.nagios_configuration,
+            &configuration.nagios_link,
+        ));
+        for (name, wish) in &self.hosts {
+            match wish {
+                Wish::Watched(watched) => {
+                    digest.add(&(name, &watched.published, watched.host.received, &watched.host.fingerprint));
+                    digest.add(&(&watched.host.tags, &watched.host.say, &watched.opted_out));
+                }
+                Wish::Unreadable(reason) => digest.add(&(name, reason)),
+                Wish::Gone { .. } if published(name) => digest.add(&(name, "gone")),
+                Wish::Gone { .. } => {}
+            }
+        }
+        for file in target.watched_files() {
+            let state = fs::metadata(&file)
+                .ok()
+                .map(|data| (data.ino(), data.size(), data.mtime(), data.mtime_nsec()));
+            digest.add(&(file, state));
+        }
+        hexadecimal(&digest.0.finalize())
+    }
+}
+
+struct InputDigest(Sha256);
+
+impl InputDigest {
+    /// Adds anything serializable as its JSON, which delimits itself.
+    fn add(&mut self, value: &impl Serialize) {
+        // Serializing our own plain data into memory cannot fail; if it did, its absence would match nothing.
+        self.0.update(serde_json::to_vec(value).unwrap_or_default());
+        self.0.update(b"\n");
+    }
+}
+
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// When a host was last heard from: when it last registered, or the time of its file in `seen`, whichever is later.
+pub(crate) fn last_heard(paths: &Paths, record: &Record) -> SystemTime {
+    let received = SystemTime::from(record.received);
+    let seen = fs::metadata(paths.seen().join(record.name.as_str())).and_then(|data| data.modified());
+    seen.map_or(received, |seen| seen.max(received))
+}
+
+/// Whether a host has been silent for longer than `limit`.
+pub(crate) fn silent(paths: &Paths, record: &Record, limit: Option<Duration>, now: SystemTime) -> bool {
+    limit.is_some_and(|limit| {
+        now.duration_since(last_heard(paths, record)).is_ok_and(|silence| silence > limit)
+    })
+}
+
+fn expired(paths: &Paths, configuration: &Configuration, record: &Record, now: SystemTime) -> bool {
+    silent(paths, record, configuration.expire_after, now)
+}
+
+impl Watched {
+    /// Judges a record, and applies the administrator's say.
+    pub(super) fn new(record: Record, say: HostOverride, configuration: &Configuration) -> Self {
+        let address = say.address.unwrap_or(record.address);
+        let mut services = Vec::new();
+        let mut definitions = Vec::new();
+        let mut refused = Vec::new();
+        for sent in record.registration.definitions {
+            let service = |name, probe: Option<&str>| Service {
+                name,
+                probe: probe.map(str::to_owned),
+                kind: sent.kind.clone(),
+                file: sent.file.clone(),
+            };
+            match sent.judge() {
+                Judged::Sound(definition) => {
+                    let subject = Subject { host: &record.name, address, definition: &definition };
+                    services.extend(
+                        service::probes(&subject)
+                            .into_iter()
+                            .map(|probe| service(definition.name().clone(), probe.name)),
+                    );
+                }
+                // Watched by a probe that is UNKNOWN and says why.
+                Judged::UnknownType(name) => services.push(service(name, None)),
+                Judged::Refused(reasons) => {
+                    refused.push(RefusedDefinition { name: sent.name, reasons });
+                    continue;
+                }
+            }
+            definitions.push(sent);
+        }
+        services.sort_by(|one, other| (&one.name, &one.probe).cmp(&(&other.name, &other.probe)));
+        definitions.sort_by(|one, other| one.name.cmp(&other.name));
+        let host = Host {
+            name: record.name.clone(),
+            address,
+            generation: record.registration.generation,
+            received: record.received,
+            fingerprint: record.fingerprint,
+            tags: record.registration.tags,
+            services,
+            say,
+        };
+        let published = Published {
+            version: published::VERSION,
+            name: record.name,
+            address,
+            generation: host.generation,
+            stale_after: configuration.stale_after.map_or(0, |after| after.as_secs()),
+            definitions,
+        };
+        let opted_out = record.registration.opted_out.into_iter().map(|out| out.name).collect();
+        Self { host, published, opted_out, refused }
+    }
+}

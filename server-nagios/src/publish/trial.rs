@@ -1,0 +1,375 @@
+//! A set that the engine accepts: trying, leaving out what clashes, and finding who is to blame.
+//!
+//! A publish is a number of changes, one a host: what is published of it now becomes what is wanted. The engine judges
+//! only whole sets, stops at the first fault of syntax, and sometimes names no file, so the changes at fault are found by
+//! trying halves. Before any host is blamed, the administrator's files are: a set that passes without one of them means
+//! that the administrator has a slip to mend, and then nothing is published.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use monitoring_info::host::HostName;
+use monitoring_info::registration::{Publication, Standing};
+use sha2::{Digest, Sha256};
+
+use super::Error;
+use super::generation::{Entry, Origin, Piece, Staging};
+use super::inputs::{Watched, hexadecimal};
+use crate::administrator::HostOverride;
+use crate::paths::Paths;
+use crate::publication::Note;
+use crate::target::{Clash, Fault, File, Group, Target, TemplateError, Verdict};
+
+/// More hosts than this at fault at once are no accident of single hosts.
+const QUARANTINED_MAX: usize = 50;
+/// So many changes are tried alone where nothing passes without any change.
+const ALONE_MAX: usize = 4;
+
+/// A set in the making.
+#[derive(Debug)]
+pub(super) struct Trial<'a> {
+    paths: &'a Paths,
+    target: &'a dyn Target,
+    staging: &'a mut Staging,
+    /// What is published now.
+    old: BTreeMap<HostName, Piece>,
+    /// What is wanted; a host in `old` alone is to go.
+    new: BTreeMap<HostName, Piece>,
+    /// What the wanted pieces were rendered from; held hosts have none.
+    watched: BTreeMap<HostName, Box<Watched>>,
+    /// Groups that the administrator defines.
+    foreign_groups: BTreeSet<String>,
+    /// What is to be said of hosts that are not simply published.
+    notes: BTreeMap<HostName, Note>,
+}
+
+/// Renders a host.
+pub(super) fn render(target: &dyn Target, watched: &Watched) -> Result<Piece, TemplateError> {
+    let file = target.render_host(&watched.host)?;
+    // Plain data into memory: cannot fail, and an empty document would be UNKNOWN at every check.
+    let published = serde_json::to_vec(&watched.published).unwrap_or_default();
+    let mut hasher = Sha256::new();
+    hasher.update(&file.text);
+    hasher.update([0]);
+    hasher.update(&published);
+    Ok(Piece {
+        entry: Entry {
+            generation: watched.host.generation,
+            digest: hexadecimal(&hasher.finalize()),
+            path: file.path,
+            groups: watched.host.groups(),
+            services: watched.host.services.iter().map(crate::target::Service::label).collect(),
+            definitions: watched.published.definitions.iter().map(|sent| sent.name.clone()).collect(),
+        },
+        origin: Origin::Rendered { configuration: file.text, published },
+    })
+}
+
+impl<'a> Trial<'a> {
+    /// Prepares the way from what is published to what is wanted; `kept` hosts stay as they are, for these reasons.
+    pub(super) fn new(
+        paths: &'a Paths,
+        target: &'a dyn Target,
+        staging: &'a mut Staging,
+        current: &BTreeMap<HostName, Entry>,
+        watched: BTreeMap<HostName, Box<Watched>>,
+        kept: BTreeMap<HostName, Note>,
+    ) -> Result<Self, Error> {
+        let old: BTreeMap<HostName, Piece> = current
+            .iter()
+            .map(|(name, entry)| (name.clone(), Piece { entry: entry.clone(), origin: Origin::Current }))
+            .collect();
+        let mut new = BTreeMap::new();
+        for name in kept.keys() {
+            new.extend(old.get(name).map(|piece| (name.clone(), piece.clone())));
+        }
+        for (name, watched) in &watched {
+            new.insert(name.clone(), render(target, watched)?);
+        }
+        let foreign_groups = BTreeSet::new();
+        Ok(Self { paths, target, staging, old, new, watched, foreign_groups, notes: kept })
+    }
+
+    /// The pieces that are wanted, and the notes.
+    pub(super) fn into_notes(self) -> BTreeMap<HostName, Note> {
+        self.notes
+    }
+
+    /// Leaves the staging folder with a set that the engine accepts.
+    pub(super) fn settle(&mut self) -> Result<(), Error> {
+        for own in self.target.own_hosts(self.staging.scratch())? {
+            self.yield_host(&own);
+        }
+        let mut refused = BTreeSet::new();
+        loop {
+            let all = self.changes();
+            let verdict = self.attempt(&(&all - &refused))?;
+            if self.yield_to(&verdict)? {
+                continue;
+            }
+            if verdict.good {
+                return Ok(());
+            }
+            self.blame_administrator(&(&all - &refused), &verdict)?;
+            let found = self.refused(&(&all - &refused), &verdict)?;
+            for (name, faults) in found {
+                self.quarantine(&name, &faults);
+                refused.insert(name);
+            }
+        }
+    }
+
+    /// The hosts of which something else is wanted than is published.
+    fn changes(&self) -> BTreeSet<HostName> {
+        let entry = |pieces: &BTreeMap<HostName, Piece>, name| {
+            pieces.get(name).map(|piece: &Piece| piece.entry.clone())
+        };
+        self.old
+            .keys()
+            .chain(self.new.keys())
+            .filter(|name| entry(&self.old, *name) != entry(&self.new, *name))
+            .cloned()
+            .collect()
+    }
+
+    /// The engine's judgement of what is published with these changes.
+    fn attempt(&mut self, changes: &BTreeSet<HostName>) -> Result<Verdict, Error> {
+        self.attempt_with(changes, self.target, &BTreeMap::new())
+    }
+
+    /// The same with what is shared from another target, and other pieces in place of the wanted ones.
+    fn attempt_with(
+        &mut self,
+        changes: &BTreeSet<HostName>,
+        target: &dyn Target,
+        instead: &BTreeMap<HostName, Piece>,
+    ) -> Result<Verdict, Error> {
+        let all = self.changes();
+        let names: BTreeSet<HostName> =
+            self.old.keys().chain(self.new.keys()).chain(self.staging.placed().keys()).cloned().collect();
+        for name in &names {
+            let piece = if all.contains(name) && !changes.contains(name) {
+                self.old.get(name)
+            } else {
+                instead.get(name).or_else(|| self.new.get(name))
+            };
+            self.staging.place(name, piece)?;
+        }
+        let groups: BTreeSet<Group> = self
+            .staging
+            .placed()
+            .values()
+            .flat_map(|entry| entry.groups.iter())
+            .filter(|group| !self.foreign_groups.contains(&target.group_name(group)))
+            .cloned()
+            .collect();
+        for File { path, text } in target.render_shared(&groups)? {
+            self.staging.share(&path, &text)?;
+        }
+        let verdict = target.verify(Some(&self.staging.engine_folder()), self.staging.scratch())?;
+        Ok(verdict)
+    }
+
+    /// Leaves out what the administrator has too. Says whether anything was.
+    fn yield_to(&mut self, verdict: &Verdict) -> Result<bool, Error> {
+        let mut any = false;
+        for clash in &verdict.clashes {
+            any |= match clash {
+                Clash::Host(host) => self.yield_host(host),
+                Clash::Service { host, service } => self.yield_service(host, service)?,
+                Clash::Group(group) => {
+                    let groups =
+                        self.new.values().chain(self.old.values()).flat_map(|piece| &piece.entry.groups);
+                    let ours = groups.into_iter().any(|ours| self.target.group_name(ours) == *group);
+                    ours && self.foreign_groups.insert(group.clone())
+                }
+            };
+        }
+        Ok(any)
+    }
+
+    /// Two hosts whose names differ in case alone are two to the engine, and one to everybody else.
+    fn yield_host(&mut self, own: &str) -> bool {
+        let Ok(name) = own.to_ascii_lowercase().parse::<HostName>() else { return false };
+        let wanted = self.new.remove(&name);
+        // What is published of it cannot stay either, but a set may be tried in which it does.
+        let published = self.old.remove(&name);
+        let Some(piece) = wanted.or(published) else { return false };
+        let registered =
+            self.watched.remove(&name).map_or(piece.entry.generation, |watched| watched.host.generation);
+        let publication = Publication {
+            generation: None,
+            standing: Standing::Quarantined,
+            reason: Some(format!(
+                "the monitoring server's administrator has a host `{own}` of their own, which is watched instead"
+            )),
+        };
+        self.notes.insert(name, Note { registered: Some(registered), clash: true, publication });
+        true
+    }
+
+    fn yield_service(&mut self, host: &str, label: &str) -> Result<bool, Error> {
+        let Ok(name) = host.parse::<HostName>() else { return Ok(false) };
+        let Some(watched) = self.watched.get_mut(&name) else { return Ok(false) };
+        let before = watched.host.services.len();
+        watched.host.services.retain(|service| service.label() != label);
+        if watched.host.services.len() == before {
+            return Ok(false);
+        }
+        self.new.insert(name.clone(), render(self.target, watched)?);
+        let generation = Some(watched.host.generation);
+        let said = format!(
+            "the monitoring server's administrator has a service `{label}` of their own for this host, which is \
+             watched instead"
+        );
+        let note = self.notes.entry(name).or_insert_with(|| Note {
+            registered: generation,
+            clash: true,
+            publication: Publication { generation, standing: Standing::Published, reason: None },
+        });
+        note.publication.reason = Some(match note.publication.reason.take() {
+            Some(before) => format!("{before}; {said}"),
+            None => said,
+        });
+        Ok(true)
+    }
+
+    fn quarantine(&mut self, name: &HostName, faults: &[Fault]) {
+        let registered = self.watched.get(name).map(|watched| watched.host.generation);
+        let told: Vec<String> = faults.iter().take(3).map(ToString::to_string).collect();
+        let reason = if self.new.contains_key(name) {
+            format!("{} refuses it: {}", self.target.title(), told.join("; "))
+        } else {
+            format!(
+                "{} refuses its configuration without this host: {}",
+                self.target.title(),
+                told.join("; ")
+            )
+        };
+        let publication = Publication {
+            generation: self.old.get(name).map(|piece| piece.entry.generation),
+            standing: Standing::Quarantined,
+            reason: Some(reason),
+        };
+        self.notes.insert(name.clone(), Note { registered, clash: false, publication });
+    }
+
+    /// Finds the changes that the engine refuses, each with what it says of it.
+    fn refused(
+        &mut self,
+        changes: &BTreeSet<HostName>,
+        verdict: &Verdict,
+    ) -> Result<BTreeMap<HostName, Vec<Fault>>, Error> {
+        let mut accepted = BTreeSet::new();
+        if !self.attempt(&accepted)?.good {
+            // Without any change nothing is accepted, though the administrator is not to blame: an engine that would
+            // have no service at all, say. One change that is accepted alone is as good a beginning.
+            let mut alone = changes.iter().take(ALONE_MAX).map(|name| BTreeSet::from([name.clone()]));
+            loop {
+                let Some(one) = alone.next() else {
+                    return match changes.first() {
+                        Some(only) if changes.len() == 1 => {
+                            Ok(BTreeMap::from([(only.clone(), verdict.faults.clone())]))
+                        }
+                        _ => Err(Error::Refused {
+                            engine: self.target.title(),
+                            faults: verdict.faults.clone(),
+                        }),
+                    };
+                };
+                if self.attempt(&one)?.good {
+                    accepted = one;
+                    break;
+                }
+            }
+        }
+        let mut found = BTreeMap::new();
+        let candidates: Vec<HostName> = (changes - &accepted).into_iter().collect();
+        self.bisect(&candidates, &mut accepted, &mut found)?;
+        Ok(found)
+    }
+
+    fn bisect(
+        &mut self,
+        candidates: &[HostName],
+        accepted: &mut BTreeSet<HostName>,
+        found: &mut BTreeMap<HostName, Vec<Fault>>,
+    ) -> Result<(), Error> {
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let with: BTreeSet<HostName> = accepted.iter().chain(candidates).cloned().collect();
+        let verdict = self.attempt(&with)?;
+        if verdict.good {
+            *accepted = with;
+        } else if let [name] = candidates {
+            self.blame_override(name, accepted, &verdict)?;
+            if found.len() == QUARANTINED_MAX {
+                return Err(Error::Refused { engine: self.target.title(), faults: verdict.faults });
+            }
+            found.insert(name.clone(), verdict.faults);
+        } else {
+            let (one, other) = candidates.split_at(candidates.len() / 2);
+            self.bisect(one, accepted, found)?;
+            self.bisect(other, accepted, found)?;
+        }
+        Ok(())
+    }
+
+    /// Is a file of the administrator's to blame for what the engine refuses?
+    fn blame_administrator(&mut self, changes: &BTreeSet<HostName>, verdict: &Verdict) -> Result<(), Error> {
+        let published = self.paths.current().join(self.target.name());
+        let alone = self.target.verify(
+            Some(&published).filter(|set| set.exists()).map(PathBuf::as_path),
+            self.staging.scratch(),
+        )?;
+        // Faults that are there without us: the engine's own configuration. (It may have others, such as having nothing
+        // to watch.)
+        if !alone.good && alone.faults.iter().all(|fault| verdict.faults.contains(fault)) {
+            return Err(Error::EngineConfiguration { engine: self.target.title(), faults: alone.faults });
+        }
+        for template in self.target.replaced_templates() {
+            let target = self.target.without_template(&template)?;
+            let instead = self
+                .watched
+                .iter()
+                .filter(|(name, _)| changes.contains(*name))
+                .map(|(name, watched)| Ok((name.clone(), render(&*target, watched)?)))
+                .collect::<Result<_, TemplateError>>()?;
+            if self.attempt_with(changes, &*target, &instead)?.good {
+                return Err(Error::ToBlame {
+                    engine: self.target.title(),
+                    file: template,
+                    faults: verdict.faults.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Is the administrator's override of a single host to blame, or a template only together with it?
+    fn blame_override(
+        &mut self,
+        name: &HostName,
+        accepted: &BTreeSet<HostName>,
+        verdict: &Verdict,
+    ) -> Result<(), Error> {
+        let Some(watched) = self.watched.get(name) else { return Ok(()) };
+        let mut with = accepted.clone();
+        with.insert(name.clone());
+        if watched.host.say != HostOverride::default() {
+            let mut without = watched.clone();
+            without.host.say = HostOverride::default();
+            let instead = BTreeMap::from([(name.clone(), render(self.target, &without)?)]);
+            if self.attempt_with(&with, self.target, &instead)?.good {
+                let file = self.paths.host_overrides().join(format!("{name}.conf"));
+                return Err(Error::ToBlame {
+                    engine: self.target.title(),
+                    file,
+                    faults: verdict.faults.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}

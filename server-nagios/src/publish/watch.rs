@@ -1,0 +1,258 @@
+//! `publish --watch`: publish whenever something has changed.
+//!
+//! Events of the file system are hints: what decides is always the whole of the inputs, compared by [`super::once`],
+//! which does next to nothing where nothing has changed. So a lost event costs at most the time until the next
+//! [`RECONCILE`], and an event too many costs nothing.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecursiveMode, Watcher};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::command::{recorded, told};
+use super::{Error, Published};
+use crate::Context;
+use crate::configuration::Configuration;
+use crate::target::nagios;
+
+/// How often everything is compared though nothing was heard of: for lost events, for hosts that expire, and for the
+/// engine's own configuration, which is not watched.
+const RECONCILE: Duration = Duration::from_secs(5 * 60);
+/// How soon a publish that may succeed later is tried again; doubled each time.
+const RETRY: Duration = Duration::from_secs(5);
+/// And at least so often.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+enum Message {
+    Changed,
+    Stop,
+}
+
+/// Runs until SIGTERM or SIGINT; a publish under way is finished first.
+pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
+    let (sender, receiver) = channel();
+    let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen to signals")?;
+    let stop = sender.clone();
+    std::thread::spawn(move || {
+        // One is enough; the main thread may be gone already.
+        if signals.forever().next().is_some() {
+            let _ = stop.send(Message::Stop);
+        }
+    });
+    let mut watches = Watches::new(context, sender)?;
+    let mut journal = Journal::default();
+    let mut retry = RETRY;
+    journal.line(&[("event", "started")]);
+    loop {
+        watches.refresh();
+        // Read each time: it may be what has changed.
+        let configuration = context.configuration();
+        let started = Instant::now();
+        let wait = match &configuration {
+            Ok(configuration) => {
+                let outcome = recorded(&context.paths, configuration, false);
+                journal.outcome(&outcome, started.elapsed());
+                match outcome {
+                    Err(error) if error.may_pass() => {
+                        let wait = retry;
+                        retry = (retry * 2).min(RETRY_MAX);
+                        wait
+                    }
+                    _ => {
+                        retry = RETRY;
+                        RECONCILE
+                    }
+                }
+            }
+            Err(error) => {
+                journal.failure(&format!("{error:#}"));
+                RECONCILE
+            }
+        };
+        let configuration = configuration.unwrap_or_default();
+        if quiet(&receiver, wait, &configuration).is_none() {
+            journal.line(&[("event", "stopped")]);
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+/// Waits until it is time for a publish; none when it is time to stop.
+fn quiet(receiver: &Receiver<Message>, wait: Duration, configuration: &Configuration) -> Option<()> {
+    match receiver.recv_timeout(wait) {
+        Ok(Message::Changed) => {}
+        Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+        Err(RecvTimeoutError::Timeout) => return Some(()),
+    }
+    let deadline = Instant::now() + configuration.quiet_at_most;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match receiver.recv_timeout(configuration.quiet.min(left)) {
+            Ok(Message::Changed) if left.is_zero() => return Some(()),
+            Ok(Message::Changed) => {}
+            Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => return Some(()),
+        }
+    }
+}
+
+/// The folders that are watched.
+struct Watches {
+    watcher: notify::RecommendedWatcher,
+    wanted: Vec<PathBuf>,
+    watched: Vec<(PathBuf, u64)>,
+}
+
+impl Watches {
+    fn new(context: &Context, sender: Sender<Message>) -> anyhow::Result<Self> {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            // An error (an overflow, say) may hide a change.
+            if event.is_ok_and(|event| !is_change(&event)) {
+                return;
+            }
+            let _ = sender.send(Message::Changed);
+        })
+        .context("cannot watch folders")?;
+        let paths = &context.paths;
+        let [own, shipped] = paths.templates(nagios::NAME);
+        let folder = |path: &Path| path.parent().map(Path::to_owned);
+        let wanted = [Some(paths.registry()), folder(&paths.configuration()), Some(paths.host_overrides())];
+        let wanted = wanted.into_iter().flatten().chain([own, shipped]).collect();
+        Ok(Self { watcher, wanted, watched: Vec::new() })
+    }
+
+    /// Watches the folders that are there; those that are made, or made anew, later are found here the next time.
+    fn refresh(&mut self) {
+        use std::os::unix::fs::MetadataExt;
+        for folder in &self.wanted {
+            let inode = std::fs::metadata(folder).ok().map(|data| data.ino());
+            let known = self.watched.iter().position(|(watched, _)| watched == folder);
+            let same = known.map(|at| self.watched[at].1);
+            if inode == same {
+                continue;
+            }
+            if let Some(at) = known {
+                // It is gone, and its watch with it.
+                let _ = self.watcher.unwatch(folder);
+                self.watched.remove(at);
+            }
+            if let Some(inode) = inode
+                && self.watcher.watch(folder, RecursiveMode::NonRecursive).is_ok()
+            {
+                self.watched.push((folder.clone(), inode));
+            }
+        }
+    }
+}
+
+/// Reading is no change, and a publish reads all of it.
+fn is_change(event: &Event) -> bool {
+    match event.kind {
+        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
+        _ => true,
+    }
+}
+
+/// Lines for the journal, `key=value`.
+#[derive(Default)]
+struct Journal {
+    /// The last failure, which is not said again until something else happens.
+    failure: Option<String>,
+}
+
+impl Journal {
+    fn outcome(&mut self, outcome: &Result<Published, Error>, took: Duration) {
+        match outcome {
+            Ok(published) => {
+                self.failure = None;
+                if !published.changed {
+                    return;
+                }
+                self.line(&[
+                    ("event", "published"),
+                    ("generation", &published.generation.unwrap_or_default().to_string()),
+                    ("hosts", &published.hosts.to_string()),
+                    ("services", &published.services.to_string()),
+                    ("milliseconds", &took.as_millis().to_string()),
+                ]);
+                for (name, note) in &published.notes {
+                    self.line(&[
+                        ("event", "not-as-registered"),
+                        ("host", name.as_str()),
+                        ("standing", &format!("{:?}", note.publication.standing).to_lowercase()),
+                        ("reason", note.publication.reason.as_deref().unwrap_or_default()),
+                    ]);
+                }
+            }
+            Err(error) => self.failure(&told(error)),
+        }
+    }
+
+    fn failure(&mut self, reason: &str) {
+        if self.failure.as_deref() != Some(reason) {
+            self.line(&[("event", "publish-failed"), ("reason", reason)]);
+            self.failure = Some(reason.to_owned());
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "a journal is what is written to")]
+    fn line(&self, pairs: &[(&str, &str)]) {
+        anstream::eprintln!("{}", line(pairs));
+    }
+}
+
+/// One line, however many a value has.
+fn line(pairs: &[(&str, &str)]) -> String {
+    let mut line = String::new();
+    for (key, value) in pairs {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._:/-".contains(c);
+        let _ = if !value.is_empty() && value.chars().all(plain) {
+            write!(line, "{key}={value}")
+        } else {
+            write!(line, "{key}={value:?}")
+        };
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_line_is_one_line() {
+        assert_eq!(line(&[("event", "x"), ("reason", "a \"b\"\nc")]), r#"event=x reason="a \"b\"\nc""#);
+    }
+
+    #[test]
+    fn quiet_is_waited_for_and_not_for_ever() {
+        let (sender, receiver) = channel();
+        let configuration = Configuration {
+            quiet: Duration::from_millis(50),
+            quiet_at_most: Duration::from_millis(200),
+            ..Configuration::default()
+        };
+        let noisy = std::thread::spawn(move || {
+            for _ in 0..100 {
+                let _ = sender.send(Message::Changed);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let _ = sender.send(Message::Stop);
+        });
+        let started = Instant::now();
+        assert_eq!(quiet(&receiver, RECONCILE, &configuration), Some(()));
+        assert!(started.elapsed() < Duration::from_millis(800), "{:?}", started.elapsed());
+        noisy.join().unwrap();
+        while quiet(&receiver, RECONCILE, &configuration).is_some() {}
+    }
+}
