@@ -25,6 +25,20 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     sync_folder(folder)
 }
 
+/// Makes a folder, and those above it, unless it is there.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn folder(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o750).create(path)?;
+    // The umask may have taken bits away, and the last folder may be for fewer people than those above it.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
 /// Makes what happened to a folder's entries durable.
 ///
 /// # Errors

@@ -99,6 +99,37 @@ pub fn store(paths: &Paths, record: &Record) -> Result<(), Error> {
     durable::replace(&path, &bytes, 0o640).map_err(|source| Error::File { action: "write", path, source })
 }
 
+/// Notes that a host was heard from just now.
+///
+/// # Errors
+/// The note cannot be written.
+pub fn touch(paths: &Paths, name: &HostName) -> Result<(), Error> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = paths.seen().join(name.as_str());
+    fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o640)
+        .open(&path)
+        .and_then(|file| file.set_modified(std::time::SystemTime::now()))
+        .map_err(|source| Error::File { action: "write", path, source })
+}
+
+/// When a host was last heard from; none if never.
+///
+/// # Errors
+/// The note cannot be read.
+pub fn last_seen(paths: &Paths, name: &HostName) -> Result<Option<Timestamp>, Error> {
+    let path = paths.seen().join(name.as_str());
+    match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+        // A clock so far off that the time is none is no reason to fail.
+        Ok(time) => Ok(Timestamp::try_from(time).ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::File { action: "read", path, source }),
+    }
+}
+
 /// The names in the registry, sorted; tombstones included.
 ///
 /// # Errors

@@ -1,0 +1,552 @@
+//! Which key is whose: what waits for approval, what was decided, and the one key that a name is bound to.
+//!
+//! ```text
+//! enrolment/pending/HEX.json    a key that waits, with the name that it asks for
+//! enrolment/keys/HEX.json       a key that was decided about: approved for a name, rejected, revoked
+//! enrolment/names/NAME          a link to the one key that the name belongs to: `../keys/HEX.json`
+//! enrolment/intent.json         a change of several steps that is under way
+//! ```
+//!
+//! **A key is approved for a name if its file says so and the name's link points to it.** Both together, so that one
+//! rename decides: approving writes the key's file, which means nothing yet, and then turns the link. At that moment,
+//! and not in two steps, the new key is in force and the one that had the name is not. A key whose file says approved
+//! and that has lost its name's link is a revoked one.
+//!
+//! Every change is made under one lock and every file is replaced as a whole, so looking something up needs no lock.
+//! A process that is killed leaves one of: a key's file without a link (not in force; the key still waits), a waiting
+//! file of a key that was decided about (passed over, swept away later), a file `.new-…` (passed over). What needs more
+//! than one deciding step, [`Ledger::rename`] and [`Ledger::remove`], writes down first what it is about to do, and
+//! whoever takes the lock next finishes it. So nothing ever needs a hand.
+//!
+//! The link stays when a key is revoked: a name that was taken from one key is given to another only by the
+//! administrator, never by a token or a network, or a revoked host would just make itself a new key.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use monitoring_info::host::HostName;
+use monitoring_info::registration::Enrolment;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::durable::{self, Lock};
+use crate::fingerprint::Fingerprint;
+use crate::paths::Paths;
+use crate::registry::{self, Withdrawn};
+
+/// The most keys that wait.
+pub const PENDING_MAX: usize = 1_000;
+/// The most keys that wait of one source: an IPv4 address, or an IPv6 network of 64 bits, which one machine has.
+pub const PENDING_PER_SOURCE_MAX: usize = 10;
+/// How many days a key waits.
+pub const PENDING_DAYS: i64 = 7;
+
+/// A key and what it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// The version of this document: 1.
+    pub version: u32,
+    /// The key.
+    pub fingerprint: Fingerprint,
+    /// The name that it asks for, or was decided about.
+    pub name: HostName,
+    /// The address that it connected from when it asked.
+    pub address: IpAddr,
+    /// When it first asked for this name.
+    pub since: Timestamp,
+    /// What was decided, and when; none while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+}
+
+/// A decision about a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// Which.
+    pub verdict: Verdict,
+    /// When.
+    pub at: Timestamp,
+    /// By whom: `administrator`, `token ID` or `network CIDR`.
+    pub by: String,
+}
+
+/// What was decided about a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It may register, as long as the name is its own.
+    Approved,
+    /// It was turned away.
+    Rejected,
+    /// Its approval was taken back.
+    Revoked,
+}
+
+/// How a key stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Never seen, forgotten, or waited too long.
+    Unknown,
+    /// It waits.
+    Pending(Key),
+    /// It is bound to the name in it.
+    Approved(Key),
+    /// It was turned away.
+    Rejected(Key),
+    /// Its approval was taken back, or another key has taken its name.
+    Revoked(Key),
+}
+
+impl Standing {
+    /// The word of the wire.
+    #[must_use]
+    pub fn enrolment(&self) -> Enrolment {
+        match self {
+            Self::Unknown => Enrolment::Unknown,
+            Self::Pending(_) => Enrolment::Pending,
+            Self::Approved(_) => Enrolment::Approved,
+            Self::Rejected(_) => Enrolment::Rejected,
+            Self::Revoked(_) => Enrolment::Revoked,
+        }
+    }
+
+    /// What is known of the key.
+    #[must_use]
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Unknown => None,
+            Self::Pending(key) | Self::Approved(key) | Self::Rejected(key) | Self::Revoked(key) => Some(key),
+        }
+    }
+}
+
+/// Why the enrolment could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// `read`, `write`, …
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file that is not ours, or damaged.
+    #[error("{} is damaged; remove it, and the host can enrol again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The registry.
+    #[error("cannot change the registry")]
+    Registry(#[source] registry::Error),
+    /// Too many wait already.
+    #[error("{0}")]
+    Busy(String),
+    /// The name belongs to another key.
+    #[error("the name {name} is bound to another key")]
+    Taken {
+        /// The name.
+        name: HostName,
+        /// The key that has it.
+        holder: Fingerprint,
+    },
+    /// The name stands for no host.
+    #[error("there is no host {0}")]
+    NoHost(HostName),
+    /// The name stands for a host already.
+    #[error("there is a host {0} already")]
+    Exists(HostName),
+}
+
+fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
+    move |source| Error::File { action, path: path.to_owned(), source }
+}
+
+fn pending_folder(paths: &Paths) -> PathBuf {
+    paths.enrolment().join("pending")
+}
+
+fn keys_folder(paths: &Paths) -> PathBuf {
+    paths.enrolment().join("keys")
+}
+
+fn names_folder(paths: &Paths) -> PathBuf {
+    paths.enrolment().join("names")
+}
+
+fn key_file(folder: &Path, fingerprint: &Fingerprint) -> PathBuf {
+    folder.join(format!("{}.json", fingerprint.hexadecimal()))
+}
+
+fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| Error::Damaged { path: path.to_owned(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+fn store(path: &Path, value: &impl Serialize) -> Result<(), Error> {
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|source| Error::Damaged { path: path.to_owned(), source })?;
+    bytes.push(b'\n');
+    durable::replace(path, &bytes, 0o600).map_err(failed("write", path))
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Ok(()) => {
+            let folder = path.parent().unwrap_or(path);
+            durable::sync_folder(folder).map_err(failed("sync", folder))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("remove", path)(error)),
+    }
+}
+
+/// The documents of a folder, without what is no document of ours.
+fn documents(folder: &Path) -> Result<Vec<Key>, Error> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("read", folder)(error)),
+    };
+    let mut keys: Vec<Key> = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed("read", folder))?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            // It may have been decided about since the folder was read; then it is none.
+            keys.extend(load::<Key>(&path)?);
+        }
+    }
+    keys.sort_by_key(|key| (key.since, key.fingerprint));
+    Ok(keys)
+}
+
+/// How a key stands.
+///
+/// # Errors
+/// The enrolment cannot be read.
+pub fn standing(paths: &Paths, fingerprint: &Fingerprint) -> Result<Standing, Error> {
+    let waits = || -> Result<Option<Key>, Error> {
+        let key: Option<Key> = load(&key_file(&pending_folder(paths), fingerprint))?;
+        Ok(key.filter(|key| !waited_too_long(key)))
+    };
+    // A key is decided about before its waiting file goes. Without a lock, it may wait when the decisions are looked
+    // at and be gone when the waiting ones are; then the decision is there now.
+    for _ in 0..2 {
+        if let Some(key) = load::<Key>(&key_file(&keys_folder(paths), fingerprint))? {
+            return Ok(match key.decision.as_ref().map(|decision| decision.verdict) {
+                Some(Verdict::Rejected) => Standing::Rejected(key),
+                Some(Verdict::Approved) if link(paths, &key.name)? == Some(*fingerprint) => {
+                    Standing::Approved(key)
+                }
+                Some(Verdict::Approved) => waits()?.map_or(Standing::Revoked(key), Standing::Pending),
+                Some(Verdict::Revoked) | None => Standing::Revoked(key),
+            });
+        }
+        if let Some(key) = waits()? {
+            return Ok(Standing::Pending(key));
+        }
+    }
+    Ok(Standing::Unknown)
+}
+
+/// The key that a name's link points to, in force or not.
+fn link(paths: &Paths, name: &HostName) -> Result<Option<Fingerprint>, Error> {
+    let path = names_folder(paths).join(name.as_str());
+    let target = match fs::read_link(&path) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", &path)(error)),
+    };
+    let file = names_folder(paths).join(target);
+    Ok(load::<Key>(&file)?.map(|key| key.fingerprint))
+}
+
+/// The key that a name belongs to: an approved one, or one whose approval was taken back since.
+///
+/// # Errors
+/// The enrolment cannot be read.
+pub fn holder(paths: &Paths, name: &HostName) -> Result<Option<Standing>, Error> {
+    match link(paths, name)? {
+        None => Ok(None),
+        Some(fingerprint) => standing(paths, &fingerprint).map(|standing| {
+            Some(standing).filter(|standing| standing.key().is_some_and(|key| key.name == *name))
+        }),
+    }
+}
+
+/// The keys that wait, the longest waiting first.
+///
+/// # Errors
+/// The enrolment cannot be read.
+pub fn pending(paths: &Paths) -> Result<Vec<Key>, Error> {
+    let mut keys = Vec::new();
+    for key in documents(&pending_folder(paths))? {
+        if matches!(standing(paths, &key.fingerprint)?, Standing::Pending(_)) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
+/// Every key that was decided about, in force or not.
+///
+/// # Errors
+/// The enrolment cannot be read.
+pub fn decided(paths: &Paths) -> Result<Vec<Standing>, Error> {
+    documents(&keys_folder(paths))?.iter().map(|key| standing(paths, &key.fingerprint)).collect()
+}
+
+fn waited_too_long(key: &Key) -> bool {
+    Timestamp::now().duration_since(key.since) > SignedDuration::from_hours(24 * PENDING_DAYS)
+}
+
+/// What one machine can have many of counts as one source.
+fn source(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+/// A change of several steps that is under way.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Intent {
+    Rename { old: HostName, new: HostName, fingerprint: Fingerprint },
+    Remove { name: HostName },
+}
+
+/// The enrolment, locked for a change.
+#[derive(Debug)]
+pub struct Ledger<'a> {
+    paths: &'a Paths,
+    _lock: Lock,
+}
+
+impl<'a> Ledger<'a> {
+    /// Waits for the lock, and finishes what a killed process has left half done.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub fn lock(paths: &'a Paths) -> Result<Self, Error> {
+        for folder in [pending_folder(paths), keys_folder(paths), names_folder(paths)] {
+            durable::folder(&folder, 0o700).map_err(failed("make", &folder))?;
+        }
+        for folder in [paths.registry(), paths.seen()] {
+            durable::folder(&folder, 0o750).map_err(failed("make", &folder))?;
+        }
+        let path = paths.enrolment().join("lock");
+        let lock = Lock::wait(&path).map_err(failed("lock", &path))?;
+        let ledger = Self { paths, _lock: lock };
+        if let Some(intent) = load::<Intent>(&ledger.intent())? {
+            ledger.carry_out(&intent)?;
+        }
+        Ok(ledger)
+    }
+
+    fn intent(&self) -> PathBuf {
+        self.paths.enrolment().join("intent.json")
+    }
+
+    fn decide(&self, key: &Key, verdict: Verdict, by: &str) -> Result<Key, Error> {
+        let decision = Decision { verdict, at: Timestamp::now(), by: by.to_owned() };
+        let key = Key { decision: Some(decision), ..key.clone() };
+        store(&key_file(&keys_folder(self.paths), &key.fingerprint), &key)?;
+        Ok(key)
+    }
+
+    fn waits_no_longer(&self, fingerprint: &Fingerprint) -> Result<(), Error> {
+        remove(&key_file(&pending_folder(self.paths), fingerprint))
+    }
+
+    fn turn_link(&self, name: &HostName, fingerprint: &Fingerprint) -> Result<(), Error> {
+        let folder = names_folder(self.paths);
+        let path = folder.join(name.as_str());
+        // A link cannot be made over another one, but renamed over it. `.new` is no host name.
+        let new = folder.join(".new");
+        remove(&new)?;
+        let target = Path::new("../keys").join(format!("{}.json", fingerprint.hexadecimal()));
+        std::os::unix::fs::symlink(target, &new).map_err(failed("make the link", &new))?;
+        fs::rename(&new, &path).map_err(failed("replace the link", &path))?;
+        durable::sync_folder(&folder).map_err(failed("sync", &folder))
+    }
+
+    /// Lets a key wait for approval, or goes on letting it wait. With another name than before, it begins anew.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at the limits; or the state cannot be written.
+    pub fn let_wait(&self, fingerprint: Fingerprint, name: &HostName, address: IpAddr) -> Result<Key, Error> {
+        let mut others = Vec::new();
+        let mut before = None;
+        for key in documents(&pending_folder(self.paths))? {
+            match standing(self.paths, &key.fingerprint)? {
+                Standing::Pending(key) if key.fingerprint == fingerprint => before = Some(key),
+                Standing::Pending(key) => others.push(key),
+                // Waited too long, or was decided about by a process that was killed before it could clean up.
+                _ => self.waits_no_longer(&key.fingerprint)?,
+            }
+        }
+        if let Some(before) = before.filter(|before| before.name == *name && before.address == address) {
+            return Ok(before);
+        }
+        if others.len() >= PENDING_MAX {
+            return Err(Error::Busy(format!("{PENDING_MAX} hosts wait for approval, and no more can")));
+        }
+        let same_source = others.iter().filter(|key| source(key.address) == source(address)).count();
+        if same_source >= PENDING_PER_SOURCE_MAX {
+            return Err(Error::Busy(format!(
+                "{PENDING_PER_SOURCE_MAX} keys from {} wait for approval, and no more can",
+                source(address)
+            )));
+        }
+        let key = Key {
+            version: 1,
+            fingerprint,
+            name: name.clone(),
+            address,
+            since: Timestamp::now(),
+            decision: None,
+        };
+        store(&key_file(&pending_folder(self.paths), &fingerprint), &key)?;
+        Ok(key)
+    }
+
+    /// Whether a key may get a name unasked: nobody has it, nor had it and was revoked.
+    ///
+    /// # Errors
+    /// The enrolment cannot be read.
+    pub fn is_free(&self, name: &HostName, fingerprint: &Fingerprint) -> Result<bool, Error> {
+        Ok(holder(self.paths, name)?
+            .is_none_or(|holder| holder.key().is_some_and(|key| key.fingerprint == *fingerprint)))
+    }
+
+    /// Binds a key to its name. With `replace`, the key that the name was bound to is revoked by that.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] without `replace`; or the state cannot be written.
+    pub fn approve(&self, key: &Key, replace: bool, by: &str) -> Result<Option<Fingerprint>, Error> {
+        let before = holder(self.paths, &key.name)?
+            .filter(|holder| holder.key().is_some_and(|other| other.fingerprint != key.fingerprint));
+        if let (Some(Standing::Approved(other)), false) = (&before, replace) {
+            return Err(Error::Taken { name: key.name.clone(), holder: other.fingerprint });
+        }
+        self.decide(key, Verdict::Approved, by)?;
+        self.turn_link(&key.name, &key.fingerprint)?;
+        self.waits_no_longer(&key.fingerprint)?;
+        match before {
+            Some(Standing::Approved(other)) => {
+                self.decide(&other, Verdict::Revoked, by)?;
+                Ok(Some(other.fingerprint))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Turns a key away.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn reject(&self, key: &Key) -> Result<(), Error> {
+        self.decide(key, Verdict::Rejected, "administrator")?;
+        self.waits_no_longer(&key.fingerprint)
+    }
+
+    /// Takes a key's approval back. Its name stays its own, so that no other key gets it unasked.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn revoke(&self, key: &Key) -> Result<(), Error> {
+        self.decide(key, Verdict::Revoked, "administrator").map(drop)
+    }
+
+    /// Forgets a host: its registration leaves a tombstone, and its key may enrol again like any other.
+    ///
+    /// # Errors
+    /// [`Error::NoHost`]; or the state cannot be written, and then the change is made when it next can.
+    pub fn remove(&self, name: &HostName) -> Result<(), Error> {
+        let watched = registry::load(self.paths, name)
+            .map_err(Error::Registry)?
+            .is_some_and(|record| record.withdrawn != Some(Withdrawn::ByAdministrator));
+        if !watched && link(self.paths, name)?.is_none() {
+            return Err(Error::NoHost(name.clone()));
+        }
+        self.set_out(&Intent::Remove { name: name.clone() })
+    }
+
+    /// Binds the key of a host to another name, and moves its registration there.
+    ///
+    /// # Errors
+    /// [`Error::NoHost`], [`Error::Exists`]; or the state cannot be written, and then the change is made when it next
+    /// can.
+    pub fn rename(&self, old: &HostName, new: &HostName) -> Result<(), Error> {
+        let Some(Standing::Approved(key)) = holder(self.paths, old)? else {
+            return Err(Error::NoHost(old.clone()));
+        };
+        let watched = registry::load(self.paths, new)
+            .map_err(Error::Registry)?
+            .is_some_and(|record| record.withdrawn.is_none());
+        if watched || holder(self.paths, new)?.is_some() {
+            return Err(Error::Exists(new.clone()));
+        }
+        self.set_out(&Intent::Rename { old: old.clone(), new: new.clone(), fingerprint: key.fingerprint })
+    }
+
+    fn set_out(&self, intent: &Intent) -> Result<(), Error> {
+        store(&self.intent(), intent)?;
+        self.carry_out(intent)
+    }
+
+    /// Every step here finds out for itself whether it was made already.
+    fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
+        match intent {
+            Intent::Remove { name } => {
+                self.withdraw(name)?;
+                if let Some(fingerprint) = link(self.paths, name)? {
+                    remove(&key_file(&keys_folder(self.paths), &fingerprint))?;
+                }
+                remove(&names_folder(self.paths).join(name.as_str()))?;
+            }
+            Intent::Rename { old, new, fingerprint } => {
+                let record = registry::load(self.paths, old).map_err(Error::Registry)?;
+                if let Some(record) = record.filter(|record| record.withdrawn.is_none()) {
+                    let record = registry::Record { name: new.clone(), ..record };
+                    registry::store(self.paths, &record).map_err(Error::Registry)?;
+                    registry::touch(self.paths, new).map_err(Error::Registry)?;
+                }
+                if let Some(key) = load::<Key>(&key_file(&keys_folder(self.paths), fingerprint))? {
+                    self.turn_link(new, fingerprint)?;
+                    let key = Key { name: new.clone(), ..key };
+                    store(&key_file(&keys_folder(self.paths), fingerprint), &key)?;
+                }
+                if link(self.paths, old)? == Some(*fingerprint) {
+                    remove(&names_folder(self.paths).join(old.as_str()))?;
+                }
+                self.withdraw(old)?;
+            }
+        }
+        remove(&self.intent())
+    }
+
+    fn withdraw(&self, name: &HostName) -> Result<(), Error> {
+        if let Some(record) = registry::load(self.paths, name).map_err(Error::Registry)? {
+            let record = registry::Record { withdrawn: Some(Withdrawn::ByAdministrator), ..record };
+            registry::store(self.paths, &record).map_err(Error::Registry)?;
+        }
+        remove(&self.paths.seen().join(name.as_str()))
+    }
+}

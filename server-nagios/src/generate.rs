@@ -1,0 +1,187 @@
+//! The man page and the completions, made from the command line's own definition and from the table of server.conf.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+
+use crate::cli::{Cli, Generate};
+use crate::configuration::KEYS;
+
+const NAME: &str = "auto-monitor-server";
+
+/// Runs `generate`.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn generate(what: &Generate) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    match what {
+        Generate::Man => man(&mut out)?,
+        Generate::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), NAME, &mut text);
+            out.write_all(&text)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The page auto-monitor-server(8).
+fn man(out: &mut impl Write) -> std::io::Result<()> {
+    let mut command = Cli::command();
+    command.build();
+    let page = clap_mangen::Man::new(command.clone())
+        .section("8")
+        .manual("System Manager's Manual")
+        .source(format!("auto-monitor {}", env!("CARGO_PKG_VERSION")));
+    page.render_title(out)?;
+    page.render_name_section(out)?;
+    page.render_synopsis_section(out)?;
+    page.render_description_section(out)?;
+    page.render_options_section(out)?;
+
+    let mut roff = Roff::new();
+    roff.control("SH", ["COMMANDS"]);
+    commands(&mut roff, &command, "");
+    roff.control("SH", ["CONFIGURATION"]);
+    roff.text([
+        roman("The file "),
+        italic("/etc/auto-monitor-server-nagios/server.conf"),
+        roman(
+            " holds lines of the form key = value, without sections; # begins a comment on a line of its own. Every key \
+             may be left out. A key that does not exist is an error.",
+        ),
+    ]);
+    for key in KEYS {
+        roff.control("TP", []);
+        roff.text([bold(key.name), roman(" = "), italic(key.form)]);
+        roff.text([roman(sentence(key.summary)), roman(" "), default(key.default)]);
+    }
+    roff.control("SH", ["FILES"]);
+    for (file, what) in FILES {
+        roff.control("TP", []);
+        roff.text([italic(*file)]);
+        roff.text([roman(*what)]);
+    }
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([
+        bold("auto-monitor"),
+        roman("(8), "),
+        bold("monitoring-info"),
+        roman("(5), "),
+        bold("sshd"),
+        roman("(8)"),
+    ]);
+    roff.to_writer(out)
+}
+
+const FILES: &[(&str, &str)] = &[
+    ("/etc/auto-monitor-server-nagios/server.conf", "What is described above."),
+    ("/etc/auto-monitor-server-nagios/hosts/NAME.conf", "Overrides for one host."),
+    ("/etc/auto-monitor-server-nagios/templates/nagios/", "Replacements of the shipped templates."),
+    (
+        "/var/lib/auto-monitor-server-nagios/endpoint/",
+        "The host key and the configuration of the endpoint's sshd.",
+    ),
+    (
+        "/var/lib/auto-monitor-server-nagios/enrolment/",
+        "The keys of hosts and how they stand, and the tokens' hashes.",
+    ),
+    ("/var/lib/auto-monitor-server-nagios/registry/", "The newest registration of each host."),
+    (
+        "/var/lib/auto-monitor-server-nagios/current",
+        "What Nagios reads, and what its probes read; with the folder seen beside it, it must be readable by the group \
+         of Nagios.",
+    ),
+];
+
+fn default(text: &str) -> Inline {
+    roman(if text.is_empty() { "Default: nothing.".to_owned() } else { format!("Default: {text}.") })
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", characters.as_str())
+}
+
+fn commands(roff: &mut Roff, command: &clap::Command, before: &str) {
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+        let name = format!("{before}{}", command.get_name());
+        if command.has_subcommands() {
+            commands(roff, command, &format!("{name} "));
+            continue;
+        }
+        let mut usage = vec![bold(&name)];
+        for argument in own_arguments(command) {
+            usage.push(roman(" "));
+            usage.extend(shape(argument));
+        }
+        roff.control("TP", []);
+        roff.text(usage);
+        let about = command.get_long_about().or(command.get_about()).map(ToString::to_string);
+        let about = about.unwrap_or_default();
+        roff.text([roman(if about.ends_with('.') { about } else { format!("{about}.") })]);
+        roff.control("RS", []);
+        for argument in own_arguments(command) {
+            roff.control("TP", []);
+            roff.text(shape(argument));
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            let defaults: Vec<_> =
+                argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+            let default = if defaults.is_empty() || !argument.get_action().takes_values() {
+                String::new()
+            } else {
+                format!(" Default: {}.", defaults.join(", "))
+            };
+            roff.text([roman(format!("{help}.{default}"))]);
+        }
+        roff.control("RE", []);
+    }
+}
+
+fn own_arguments(command: &clap::Command) -> impl Iterator<Item = &clap::Arg> {
+    command.get_arguments().filter(|argument| {
+        !argument.is_hide_set()
+            && !argument.is_global_set()
+            && !["help", "version"].contains(&argument.get_id().as_str())
+    })
+}
+
+/// An argument as it is written: `--names GLOB`, `[SERVICE]`, `NAME…`.
+fn shape(argument: &clap::Arg) -> Vec<Inline> {
+    let value = argument.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
+    let value = value.unwrap_or_else(|| argument.get_id().as_str().to_uppercase());
+    match argument.get_long() {
+        Some(long) if argument.get_action().takes_values() => {
+            vec![bold(format!("--{long}")), roman(" "), italic(value)]
+        }
+        Some(long) => vec![bold(format!("--{long}"))],
+        None if argument.get_num_args().is_some_and(|count| count.max_values() > 1) => {
+            vec![italic(value), roman("...")]
+        }
+        None if argument.is_required_set() => vec![italic(value)],
+        None => vec![roman("["), italic(value), roman("]")],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_man_page_names_every_command_and_every_key() {
+        let mut page = Vec::new();
+        man(&mut page).unwrap();
+        let page = String::from_utf8(page).unwrap().replace("\\-", "-");
+        for key in KEYS {
+            assert!(page.contains(&format!("\\fB{}\\fR = ", key.name)), "{}", key.name);
+        }
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            assert!(page.contains(&format!("\\fB{}", command.get_name())), "{}", command.get_name());
+        }
+        assert!(!page.contains("authorized-keys"));
+    }
+}

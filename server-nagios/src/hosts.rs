@@ -1,0 +1,267 @@
+//! The commands `list` and `show`: the hosts as the registry and the enrolment have them.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+use monitoring_info::host::{HostName, quoted};
+use monitoring_info::registration::Publication;
+use serde::Serialize;
+
+use crate::enrolment::{self, Standing};
+use crate::paths::Paths;
+use crate::registry::{self, Record, Withdrawn};
+use crate::session::refused;
+use crate::table::{Table, ago};
+use crate::{BAD_NEWS, Context, cli, publication};
+
+/// What is known of a host.
+#[derive(Debug)]
+struct Host {
+    name: HostName,
+    key: Option<Standing>,
+    record: Option<Record>,
+    /// Why the record cannot be read.
+    fault: Option<String>,
+    seen: Option<Timestamp>,
+    publication: Option<Publication>,
+}
+
+/// A host in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    /// It registers and is watched.
+    Watched,
+    /// It may register, and has not done so yet.
+    Approved,
+    /// It is watched, and may not register any more.
+    Revoked,
+    /// It has deregistered.
+    Withdrawn,
+    /// The administrator has removed it.
+    Removed,
+    /// Its record cannot be read.
+    Damaged,
+}
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Watched => "watched",
+            Self::Approved => "approved, not yet registered",
+            Self::Revoked => "revoked",
+            Self::Withdrawn => "deregistered",
+            Self::Removed => "removed",
+            Self::Damaged => "damaged",
+        }
+    }
+
+    fn style(self) -> Style {
+        match self {
+            Self::Watched => AnsiColor::Green.on_default(),
+            Self::Approved | Self::Revoked => AnsiColor::Yellow.on_default(),
+            Self::Withdrawn | Self::Removed => Style::new().dimmed(),
+            Self::Damaged => AnsiColor::Red.on_default(),
+        }
+    }
+}
+
+impl Host {
+    fn load(paths: &Paths, name: HostName) -> anyhow::Result<Self> {
+        let (record, fault) = match registry::load(paths, &name) {
+            Ok(record) => (record, None),
+            Err(error @ registry::Error::Damaged { .. }) => (None, Some(error.to_string())),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self {
+            key: enrolment::holder(paths, &name)?,
+            seen: registry::last_seen(paths, &name)?,
+            publication: publication::of(paths, &name),
+            record,
+            fault,
+            name,
+        })
+    }
+
+    fn state(&self) -> State {
+        let approved = matches!(self.key, Some(Standing::Approved(_)));
+        match &self.record {
+            _ if self.fault.is_some() => State::Damaged,
+            Some(Record { withdrawn: Some(Withdrawn::ByHost), .. }) => State::Withdrawn,
+            Some(Record { withdrawn: Some(Withdrawn::ByAdministrator), .. }) if !approved => State::Removed,
+            Some(Record { withdrawn: None, .. }) if approved => State::Watched,
+            Some(Record { withdrawn: None, .. }) => State::Revoked,
+            _ if approved => State::Approved,
+            _ => State::Revoked,
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let record = self.record.as_ref();
+        serde_json::json!({
+            "name": self.name,
+            "state": self.state(),
+            "fingerprint": self.key.as_ref().and_then(Standing::key).map(|key| key.fingerprint),
+            "last_seen": self.seen,
+            "address": record.map(|record| record.address),
+            "peer": record.map(|record| record.peer),
+            "received": record.map(|record| record.received),
+            "generation": record.map(|record| record.registration.generation),
+            "tags": record.map(|record| &record.registration.tags),
+            "services": record.map(|record| record.registration.definitions.iter()
+                .map(|definition| definition.name.as_str()).collect::<Vec<_>>()),
+            "refused": record.map(|record| refused(&record.registration)),
+            "opted_out": record.map(|record| &record.registration.opted_out),
+            "publication": self.publication,
+        })
+    }
+}
+
+/// Every host that has a record or a key.
+fn all(paths: &Paths) -> anyhow::Result<Vec<Host>> {
+    let mut names: BTreeSet<HostName> = BTreeSet::new();
+    if paths.registry().is_dir() {
+        names.extend(registry::names(paths)?);
+    }
+    for standing in enrolment::decided(paths)? {
+        if let Standing::Approved(key) = standing {
+            names.insert(key.name);
+        }
+    }
+    names.into_iter().map(|name| Host::load(paths, name)).collect()
+}
+
+/// Runs `list`.
+///
+/// # Errors
+/// The registry or the enrolment cannot be read.
+pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode> {
+    let mut hosts = all(&context.paths)?;
+    hosts.retain(|host| host.state() != State::Removed);
+    if output.json {
+        let hosts: Vec<_> = hosts.iter().map(Host::json).collect();
+        anstream::println!("{}", serde_json::json!({ "hosts": hosts }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if hosts.is_empty() {
+        anstream::println!(
+            "There is no host. On one: auto-monitor enrol SERVER; then here: auto-monitor-server pending"
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new(&["NAME", "STATE", "LAST SEEN", "ADDRESS", "SERVICES"]);
+    for host in &hosts {
+        let plain = |text: String| (text, Style::new());
+        let record = host.record.as_ref();
+        let services = record.map_or(String::new(), services);
+        table.styled([
+            plain(host.name.to_string()),
+            (host.state().word().to_owned(), host.state().style()),
+            plain(host.seen.map_or("never".to_owned(), ago)),
+            plain(record.map_or("-".to_owned(), |record| record.address.to_string())),
+            plain(services),
+        ]);
+    }
+    anstream::print!("{table}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The services in a few words: what is refused is counted apart.
+fn services(record: &Record) -> String {
+    let refused = refused(&record.registration).len();
+    let accepted = record.registration.definitions.len() - refused;
+    if refused == 0 { accepted.to_string() } else { format!("{accepted}, and {refused} refused") }
+}
+
+/// Runs `show`.
+///
+/// # Errors
+/// The registry or the enrolment cannot be read.
+pub fn show(context: &Context, arguments: &cli::Show) -> anyhow::Result<ExitCode> {
+    let host = Host::load(&context.paths, arguments.name.clone())?;
+    if host.key.is_none() && host.record.is_none() && host.fault.is_none() {
+        anstream::eprintln!("error: there is no host {}; auto-monitor-server list shows them", host.name);
+        return Ok(ExitCode::from(BAD_NEWS));
+    }
+    if arguments.output.json {
+        let mut json = host.json();
+        // The settings can hold passwords, so no JSON of ours carries them; types and files do no harm.
+        json["definitions"] = host.record.as_ref().map_or(serde_json::Value::Null, |record| {
+            let shown = record.registration.definitions.iter().map(|definition| {
+                serde_json::json!({"name": definition.name, "type": definition.kind, "file": definition.file})
+            });
+            shown.collect()
+        });
+        anstream::println!("{json}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let bold = Style::new().bold();
+    let state = host.state().style();
+    anstream::println!("{bold}{}{bold:#}: {state}{}{state:#}", host.name, host.state().word());
+    let line = |label: &str, value: &str| anstream::println!("  {label:<12} {value}");
+    if let Some(fault) = &host.fault {
+        line("fault", fault);
+    }
+    if let Some(key) = host.key.as_ref().and_then(Standing::key) {
+        line("key", &key.fingerprint.to_string());
+        if let Some(decision) = &key.decision {
+            line("decided", &format!("{:.0}, by {}", decision.at, decision.by));
+        }
+    }
+    line("last seen", &host.seen.map_or("never".to_owned(), ago));
+    if let Some(publication) = &host.publication {
+        let standing = serde_json::to_value(publication.standing)?;
+        let reason = publication.reason.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
+        line("published", &format!("{}{reason}", standing.as_str().unwrap_or_default()));
+    }
+    if let Some(record) = &host.record {
+        show_record(record, line);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_record(record: &Record, line: impl Fn(&str, &str)) {
+    let registration = &record.registration;
+    let from = if record.address == record.peer {
+        String::new()
+    } else {
+        format!(", connected from {}", record.peer)
+    };
+    line("address", &format!("{}{from}", record.address));
+    line("generation", &format!("{}, received {:.0}", registration.generation, record.received));
+    if !registration.tags.is_empty() {
+        let tags: Vec<&str> = registration.tags.iter().map(AsRef::as_ref).collect();
+        line("tags", &tags.join(", "));
+    }
+    let refused = refused(registration);
+    if !registration.definitions.is_empty() {
+        anstream::println!();
+        let mut table = Table::new(&["SERVICE", "TYPE", "FILE", ""]);
+        for definition in &registration.definitions {
+            // A refused definition's texts are whatever was sent.
+            let text = |text: &str| {
+                let shown = quoted(text);
+                (shown.trim_matches('`').to_owned(), Style::new())
+            };
+            let refusal = refused.iter().find(|refused| refused.name == definition.name);
+            let note =
+                refusal.map_or(String::new(), |refusal| format!("refused: {}", refusal.reasons.join("; ")));
+            table.styled([
+                text(&definition.name),
+                text(&definition.kind),
+                text(&definition.file),
+                (note, AnsiColor::Red.on_default()),
+            ]);
+        }
+        anstream::print!("{table}");
+    }
+    for opted_out in &registration.opted_out {
+        let reason =
+            opted_out.reason.as_deref().map_or(String::new(), |reason| format!(": {}", quoted(reason)));
+        let until =
+            opted_out.until.as_deref().map_or(String::new(), |until| format!(" until {}", quoted(until)));
+        anstream::println!("not watched, as the host says: {}{until}{reason}", quoted(&opted_out.name));
+    }
+}

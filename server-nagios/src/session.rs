@@ -1,0 +1,595 @@
+//! A session: what sshd runs for every login, whatever the client asked for.
+//!
+//! One request in, one reply out. The fingerprint is sshd's word, the verb and the document are the client's; nothing
+//! that the client says changes whose file is written, because that name comes from the key. How a key stands is looked
+//! up when the document is complete, and once more under the lock before anything is stored, so a key that is revoked
+//! while its session is open has no last word.
+//!
+//! A host that says what the server knows already costs no lock and no write but the time last seen.
+
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use monitoring_info::host::{HostName, quoted};
+use monitoring_info::registration::{
+    DEFINITIONS_MAX, DOCUMENT_MAX, DOCUMENT_SECONDS, Judged, RefusalCode, RefusedDefinition, Registration,
+    Reply, Request, TAGS_MAX, VERSION, Verb,
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Deserialize;
+
+use crate::address::{self, Claim};
+use crate::enrolment::{self, Key, Ledger, Standing};
+use crate::fingerprint::Fingerprint;
+use crate::journal::{Level, Line};
+use crate::paths::Paths;
+use crate::registry::{self, Record, Withdrawn};
+use crate::{Context, cli, publication, token};
+
+/// How long a session lasts at most, whatever it waits for: a client that does not read its reply, a lock, a disk.
+/// Being ended is harmless at every moment, as for every process here.
+const SESSION_SECONDS: u64 = DOCUMENT_SECONDS + 50;
+/// The most reasons that are told of one definition.
+const REASONS_MAX: usize = 20;
+/// The most characters of a reason, or of a name that is none.
+const REASON_MAX: usize = 400;
+
+/// A failure of the server's own; the client is told what it can use of it, the journal the rest.
+type Failure = anyhow::Error;
+
+/// Runs the session.
+///
+/// # Errors
+/// sshd called it in a way that it should not, or the reply cannot be written.
+pub fn session(context: &Context, arguments: &cli::Session) -> anyhow::Result<ExitCode> {
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(SESSION_SECONDS));
+        std::process::exit(1);
+    });
+    let fingerprint: Fingerprint = arguments.fingerprint.parse()?;
+    let connection = std::env::var("SSH_CONNECTION").unwrap_or_default();
+    let peer = address::peer(&connection)
+        .ok_or_else(|| anyhow::anyhow!("SSH_CONNECTION does not say where the client is"))?;
+    let mut session =
+        Session { paths: &context.paths, context, fingerprint, peer, line: Line::new("session") };
+    session.line.pair("peer", peer);
+    session.line.pair("fingerprint", fingerprint);
+    let reply = session.answer();
+    session.note(&reply);
+    let Session { line, paths, .. } = session;
+    line.write(paths);
+    let mut bytes = serde_json::to_vec(&reply)?;
+    bytes.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&bytes)?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Session<'a> {
+    paths: &'a Paths,
+    context: &'a Context,
+    fingerprint: Fingerprint,
+    peer: IpAddr,
+    line: Line,
+}
+
+/// The version alone, so that a document of another version is told so, and not that it has unknown fields.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+impl Session<'_> {
+    /// What became of it, for the journal. Messages are left out: they can hold what the client sent.
+    fn note(&mut self, reply: &Reply) {
+        if let Some(refusal) = &reply.refusal {
+            self.line.level(if refusal.code == RefusalCode::Server { Level::Error } else { Level::Warning });
+            let code = serde_json::to_value(refusal.code).unwrap_or_default();
+            self.line.pair("refused", code.as_str().unwrap_or_default());
+        }
+        let standing = serde_json::to_value(reply.enrolment).unwrap_or_default();
+        self.line.pair("standing", standing.as_str().unwrap_or_default());
+        if !reply.refused.is_empty() {
+            let names: Vec<&str> = reply.refused.iter().map(|refused| refused.name.as_str()).collect();
+            self.line.pair("refused-definitions", names.join(","));
+        }
+    }
+
+    fn answer(&mut self) -> Reply {
+        match self.try_answer() {
+            Ok(reply) => reply,
+            Err(failure) => {
+                self.line.pair("error", format!("{failure:#}"));
+                let standing = enrolment::standing(self.paths, &self.fingerprint);
+                Reply::new(
+                    standing.map_or(monitoring_info::registration::Enrolment::Unknown, |s| s.enrolment()),
+                )
+                .refuse(
+                    RefusalCode::Server,
+                    server_fault(&failure),
+                    Some(
+                        "nothing was lost; try again later, and tell the server's administrator if it lasts",
+                    ),
+                )
+            }
+        }
+    }
+
+    fn try_answer(&mut self) -> Result<Reply, Failure> {
+        let command = std::env::var_os("SSH_ORIGINAL_COMMAND").unwrap_or_default();
+        let command = command.to_string_lossy();
+        let Some(verb) = Verb::named(&command) else {
+            self.line.pair("command", &command);
+            let verbs = Verb::ALL.map(Verb::word).join(", ");
+            return Ok(self.standing_reply()?.refuse(
+                RefusalCode::Verb,
+                format!("{} is no command of this endpoint", quoted(&command)),
+                Some(&format!("the commands are {verbs}; `auto-monitor` on the host sends them")),
+            ));
+        };
+        self.line.pair("verb", verb.word());
+        let request = match read_document(io::stdin().lock()).map(|document| parse(&document)) {
+            Ok(Ok(request)) => request,
+            Ok(Err(no)) | Err(Unread::Refused(no)) => return self.refuse(no),
+            Err(Unread::Failed(source)) => {
+                return Err(anyhow::Error::new(source).context("cannot read the client's document"));
+            }
+        };
+        self.line.pair("name", &request.name);
+        match verb {
+            Verb::Enrol => self.enrol(&request),
+            Verb::Status => self.status(&request),
+            Verb::Register => self.register(&request),
+            Verb::Deregister => self.deregister(&request),
+        }
+    }
+
+    fn refuse(&self, no: No) -> Result<Reply, Failure> {
+        Ok(self.standing_reply()?.refuse(no.code, no.message, no.help.as_deref()))
+    }
+
+    fn standing_reply(&self) -> Result<Reply, Failure> {
+        let standing = enrolment::standing(self.paths, &self.fingerprint)?;
+        let mut reply = Reply::new(standing.enrolment());
+        if let Standing::Approved(key) = standing {
+            reply.name = Some(key.name);
+        }
+        Ok(reply)
+    }
+
+    /// The key, if it is approved, and for the name in the request.
+    fn approved(&self, request: &Request) -> Result<Result<Key, Reply>, Failure> {
+        let standing = enrolment::standing(self.paths, &self.fingerprint)?;
+        let reply = Reply::new(standing.enrolment());
+        let (message, help) = match standing {
+            Standing::Approved(key) if key.name == request.name => return Ok(Ok(key)),
+            Standing::Approved(key) => {
+                let mut reply = reply.refuse(
+                    RefusalCode::Name,
+                    format!("this host's key is bound to the name {}, not to {}", key.name, request.name),
+                    Some(&format!(
+                        "set `name = {}` in client.conf, or have the server's administrator run: \
+                         auto-monitor-server rename {} {}",
+                        key.name, key.name, request.name
+                    )),
+                );
+                reply.name = Some(key.name);
+                return Ok(Err(reply));
+            }
+            Standing::Unknown => ("the server does not know this host", "run: auto-monitor enrol".to_owned()),
+            Standing::Pending(key) => (
+                "this host waits for approval",
+                format!("the server's administrator runs: auto-monitor-server approve {}", key.name),
+            ),
+            Standing::Rejected(key) => (
+                "the server's administrator has turned this host away",
+                format!("to let it in after all: auto-monitor-server approve {}", key.fingerprint),
+            ),
+            Standing::Revoked(key) => (
+                "the approval of this host's key was taken back",
+                format!("to let it in again: auto-monitor-server approve {}", key.fingerprint),
+            ),
+        };
+        Ok(Err(reply.refuse(RefusalCode::NotApproved, message, Some(&help))))
+    }
+
+    fn enrol(&mut self, request: &Request) -> Result<Reply, Failure> {
+        match enrolment::standing(self.paths, &self.fingerprint)? {
+            Standing::Unknown | Standing::Pending(_) => {}
+            // Approved for this name: done. For another one, rejected, revoked: a token changes nothing about it.
+            _ => {
+                return Ok(match self.approved(request)? {
+                    Ok(key) => self.known(&key)?,
+                    Err(reply) => reply,
+                });
+            }
+        }
+        let ledger = Ledger::lock(self.paths)?;
+        if !matches!(
+            enrolment::standing(self.paths, &self.fingerprint)?,
+            Standing::Unknown | Standing::Pending(_)
+        ) {
+            // Somebody has decided meanwhile; the answer is what they decided.
+            return self.standing_reply();
+        }
+        let free = ledger.is_free(&request.name, &self.fingerprint)?;
+        let by = match (&request.secret, free) {
+            (Some(secret), true) => {
+                match token::redeem(self.paths, &ledger, secret, &request.name, &self.fingerprint) {
+                    Ok(id) => Some(format!("token {id}")),
+                    Err(error @ token::Error::File { .. }) => return Err(error.into()),
+                    Err(error) => {
+                        return self.refuse(No::new(RefusalCode::Token, error.to_string()).help(
+                            "ask the server's administrator for a new one (auto-monitor-server token create), or \
+                             enrol without one and wait for approval",
+                        ));
+                    }
+                }
+            }
+            (None, true) => self.approving_network(),
+            (_, false) => None,
+        };
+        if let Some(by) = by {
+            let key = Key {
+                version: 1,
+                fingerprint: self.fingerprint,
+                name: request.name.clone(),
+                address: self.peer,
+                since: Timestamp::now(),
+                decision: None,
+            };
+            ledger.approve(&key, false, &by)?;
+            self.line.pair("approved-by", by);
+            return self.known(&key);
+        }
+        match ledger.let_wait(self.fingerprint, &request.name, self.peer) {
+            Ok(_) => {}
+            Err(enrolment::Error::Busy(message)) => {
+                return self.refuse(
+                    No::new(RefusalCode::Busy, message)
+                        .help("the server's administrator runs: auto-monitor-server pending"),
+                );
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let reply = self.standing_reply()?;
+        if free {
+            return Ok(reply);
+        }
+        Ok(reply.refuse(
+            RefusalCode::Name,
+            format!("the name {} belongs to another key", request.name),
+            Some(&format!(
+                "if this host was installed anew, the server's administrator runs: auto-monitor-server approve \
+                 --replace {}",
+                request.name
+            )),
+        ))
+    }
+
+    /// The network of `auto-approve` that the client is in. A faulty server.conf lets nobody in unasked.
+    fn approving_network(&mut self) -> Option<String> {
+        let Ok(configuration) = self.context.configuration() else {
+            self.line.level(Level::Warning);
+            self.line.pair("configuration", "server.conf is faulty; auto-monitor-server doctor says where");
+            return None;
+        };
+        let network = configuration.auto_approve.iter().find(|network| network.contains(&self.peer))?;
+        Some(format!("network {network}"))
+    }
+
+    fn status(&self, request: &Request) -> Result<Reply, Failure> {
+        match self.approved(request)? {
+            Ok(key) => self.known(&key),
+            Err(reply) if reply.refusal.as_ref().is_some_and(|refusal| refusal.code == RefusalCode::Name) => {
+                Ok(reply)
+            }
+            // To ask how one stands is no fault; the standing is the answer.
+            Err(reply) => Ok(Reply { refusal: None, ..reply }),
+        }
+    }
+
+    /// Everything that the server knows of an approved host.
+    fn known(&self, key: &Key) -> Result<Reply, Failure> {
+        let mut reply = Reply::new(monitoring_info::registration::Enrolment::Approved);
+        let held = load_record(self.paths, &key.name)?.filter(|record| self.is_own(record));
+        if let Some(held) = held {
+            reply.generation = Some(held.registration.generation);
+            reply.refused = refused(&held.registration);
+        }
+        reply.publication = publication::of(self.paths, &key.name);
+        reply.name = Some(key.name.clone());
+        Ok(reply)
+    }
+
+    /// A reinstalled host has a new key and counts anew; what the old one said binds it to nothing.
+    fn is_own(&self, record: &Record) -> bool {
+        record.fingerprint == self.fingerprint.to_string()
+    }
+
+    fn register(&mut self, request: &Request) -> Result<Reply, Failure> {
+        let Some(registration) = &request.registration else {
+            return self.refuse(No::new(RefusalCode::Malformed, "the document has no registration in it"));
+        };
+        if let Err(no) = limits(registration) {
+            return self.refuse(no);
+        }
+        self.line.pair("generation", registration.generation);
+        self.line.pair("definitions", registration.definitions.len());
+        let key = match self.approved(request)? {
+            Ok(key) => key,
+            Err(reply) => return Ok(reply),
+        };
+        let held = load_record(self.paths, &key.name)?;
+        let before = held.as_ref().filter(|held| self.is_own(held)).map(|held| held.address);
+        let (address, claim) = address::judge(self.peer, request.address, &key.name, before);
+        if claim != Claim::None {
+            self.line.pair("address", address);
+            self.line.pair("address-claim", format!("{claim:?}").to_ascii_lowercase());
+        }
+        if let Some(reply) = self.nothing_new(&key, held.as_ref(), registration, address)? {
+            return Ok(reply);
+        }
+
+        let ledger = Ledger::lock(self.paths)?;
+        // Everything once more: another session of this host, or the administrator, may have been quicker.
+        let key = match self.approved(request)? {
+            Ok(key) => key,
+            Err(reply) => return Ok(reply),
+        };
+        let held = load_record(self.paths, &key.name)?;
+        if let Some(reply) = self.nothing_new(&key, held.as_ref(), registration, address)? {
+            return Ok(reply);
+        }
+        let record = Record {
+            version: 1,
+            name: key.name.clone(),
+            fingerprint: self.fingerprint.to_string(),
+            received: Timestamp::now(),
+            peer: self.peer,
+            address,
+            registration: registration.clone(),
+            withdrawn: None,
+        };
+        registry::store(self.paths, &record)?;
+        drop(ledger);
+        self.seen(&key.name);
+        self.line.pair("changed", changes(held.as_ref(), registration));
+        self.known(&key)
+    }
+
+    /// The reply, when there is nothing to store: the set is the one held, or must not take its place.
+    fn nothing_new(
+        &mut self,
+        key: &Key,
+        held: Option<&Record>,
+        registration: &Registration,
+        address: IpAddr,
+    ) -> Result<Option<Reply>, Failure> {
+        let Some(held) = held.filter(|held| self.is_own(held)) else { return Ok(None) };
+        let newest = held.registration.generation;
+        let refuse = |message: String| -> Result<Option<Reply>, Failure> {
+            let reply = self.known(key)?.refuse(
+                RefusalCode::Generation,
+                message,
+                Some("the host's state was set back, or two hosts share its key; the next change must count on from there"),
+            );
+            Ok(Some(reply))
+        };
+        if registration.generation < newest {
+            return refuse(format!(
+                "generation {} is older than {newest}, which the server holds",
+                registration.generation
+            ));
+        }
+        if registration.generation > newest {
+            return Ok(None);
+        }
+        if held.registration != *registration {
+            return refuse(format!("the server holds generation {newest} with another set"));
+        }
+        if held.withdrawn.is_some() || held.address != address {
+            return Ok(None);
+        }
+        self.seen(&key.name);
+        self.line.pair("changed", "nothing");
+        Ok(Some(Reply { unchanged: true, ..self.known(key)? }))
+    }
+
+    fn deregister(&mut self, request: &Request) -> Result<Reply, Failure> {
+        if let Err(reply) = self.approved(request)? {
+            return Ok(reply);
+        }
+        let _ledger = Ledger::lock(self.paths)?;
+        let key = match self.approved(request)? {
+            Ok(key) => key,
+            Err(reply) => return Ok(reply),
+        };
+        match load_record(self.paths, &key.name)? {
+            Some(record) if record.withdrawn.is_none() => {
+                registry::store(self.paths, &Record { withdrawn: Some(Withdrawn::ByHost), ..record })?;
+                self.line.pair("changed", "withdrawn");
+            }
+            _ => self.line.pair("changed", "nothing"),
+        }
+        self.known(&key)
+    }
+
+    /// That a host was heard from is worth a note in the journal when it cannot be written, and no refusal: the
+    /// registration itself is safe.
+    fn seen(&mut self, name: &HostName) {
+        if let Err(error) = registry::touch(self.paths, name) {
+            self.line.level(Level::Error);
+            self.line.pair("error", format!("{:#}", anyhow::Error::new(error)));
+        }
+    }
+}
+
+/// A damaged record is as good as none: the next registration replaces it.
+fn load_record(paths: &Paths, name: &HostName) -> Result<Option<Record>, Failure> {
+    match registry::load(paths, name) {
+        Err(registry::Error::Damaged { .. }) => Ok(None),
+        other => Ok(other?),
+    }
+}
+
+/// The refusal of a request.
+struct No {
+    code: RefusalCode,
+    message: String,
+    help: Option<String>,
+}
+
+impl No {
+    fn new(code: RefusalCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), help: None }
+    }
+
+    fn help(mut self, help: &str) -> Self {
+        self.help = Some(help.to_owned());
+        self
+    }
+}
+
+enum Unread {
+    Refused(No),
+    Failed(io::Error),
+}
+
+/// Reads to the end of the input, at most [`DOCUMENT_MAX`] bytes, in [`DOCUMENT_SECONDS`] overall: a client that sends
+/// a byte a second has no more time than any other.
+fn read_document(mut input: impl Read + AsFd) -> Result<Vec<u8>, Unread> {
+    let deadline = Instant::now() + Duration::from_secs(DOCUMENT_SECONDS);
+    let mut document = Vec::new();
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).unwrap_or_default();
+        let ready = match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&timeout)) {
+            Ok(ready) => ready,
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(Unread::Failed(error.into())),
+        };
+        if ready == 0 {
+            return Err(Unread::Refused(
+                No::new(
+                    RefusalCode::Limit,
+                    format!("the document was not complete after {DOCUMENT_SECONDS} s, the most it may take"),
+                )
+                .help("look at the network between this host and the server"),
+            ));
+        }
+        let room = (DOCUMENT_MAX + 1 - document.len()).min(buffer.len());
+        match input.read(&mut buffer[..room]) {
+            Ok(0) => return Ok(document),
+            Ok(read) => document.extend_from_slice(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Unread::Failed(error)),
+        }
+        if document.len() > DOCUMENT_MAX {
+            return Err(Unread::Refused(
+                No::new(
+                    RefusalCode::Limit,
+                    format!("the document is larger than {} KiB, the most it may be", DOCUMENT_MAX / 1024),
+                )
+                .help("define fewer services on this host, or shorten their values"),
+            ));
+        }
+    }
+}
+
+fn parse(document: &[u8]) -> Result<Request, No> {
+    let malformed = |error: serde_json::Error| {
+        No::new(RefusalCode::Malformed, format!("the document is not one of version {VERSION}: {error}"))
+    };
+    match serde_json::from_slice::<Versioned>(document) {
+        Ok(Versioned { version }) if version != VERSION => Err(No::new(
+            RefusalCode::Version,
+            format!("this server speaks version {VERSION} of the wire, not {version}"),
+        )
+        .help("upgrade auto-monitor on the server")),
+        Ok(_) => serde_json::from_slice(document).map_err(malformed),
+        Err(error) => Err(malformed(error)),
+    }
+}
+
+fn limits(registration: &Registration) -> Result<(), No> {
+    let too_many = |what: &str, count: usize, most: usize| {
+        No::new(RefusalCode::Limit, format!("{count} {what} are too many, at most {most} are possible"))
+            .help("nothing of this registration was taken; the one before stays in force")
+    };
+    if registration.definitions.len() > DEFINITIONS_MAX {
+        return Err(too_many("definitions", registration.definitions.len(), DEFINITIONS_MAX));
+    }
+    if registration.tags.len() > TAGS_MAX {
+        return Err(too_many("tags", registration.tags.len(), TAGS_MAX));
+    }
+    let mut names: Vec<&str> =
+        registration.definitions.iter().map(|definition| definition.name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(No::new(
+            RefusalCode::Malformed,
+            format!("the service {} is in the registration twice", quoted(pair[0])),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The definitions that are refused, with reasons cut so that a reply cannot outgrow the document by much.
+#[must_use]
+pub fn refused(registration: &Registration) -> Vec<RefusedDefinition> {
+    let cut = |text: &str| text.chars().take(REASON_MAX).collect::<String>();
+    registration
+        .definitions
+        .iter()
+        .filter_map(|definition| match definition.judge() {
+            Judged::Refused(reasons) => Some(RefusedDefinition {
+                name: cut(&definition.name),
+                reasons: reasons.iter().take(REASONS_MAX).map(|reason| cut(reason)).collect(),
+            }),
+            Judged::Sound(_) | Judged::UnknownType(_) => None,
+        })
+        .collect()
+}
+
+/// What a registration changes, by the names of services: `+new -gone ~other`.
+fn changes(held: Option<&Record>, registration: &Registration) -> String {
+    let before =
+        held.filter(|held| held.withdrawn.is_none()).map(|held| held.registration.definitions.as_slice());
+    let before = before.unwrap_or_default();
+    let after = registration.definitions.as_slice();
+    let mut changes = Vec::new();
+    for definition in after {
+        match before.iter().find(|other| other.name == definition.name) {
+            None => changes.push(format!("+{}", definition.name)),
+            Some(other) if other != definition => changes.push(format!("~{}", definition.name)),
+            Some(_) => {}
+        }
+    }
+    let gone = before.iter().filter(|other| after.iter().all(|definition| definition.name != other.name));
+    changes.extend(gone.map(|other| format!("-{}", other.name)));
+    if changes.is_empty() { "nothing-watched".to_owned() } else { changes.join(",") }
+}
+
+/// What a client is told of a fault of the server's.
+fn server_fault(failure: &Failure) -> String {
+    let kind = failure.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    match kind {
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            "the server's disk is full, so it could not store anything".to_owned()
+        }
+        Some(io::ErrorKind::ReadOnlyFilesystem) => {
+            "the server's disk can only be read just now, so it could not store anything".to_owned()
+        }
+        Some(io::ErrorKind::PermissionDenied) => {
+            "the server may not write its own state, so it could not store anything".to_owned()
+        }
+        _ => "the server has a fault; its journal says which".to_owned(),
+    }
+}

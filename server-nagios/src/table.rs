@@ -1,0 +1,66 @@
+//! A table for people: columns as wide as what stands in them, a bold header, no frame.
+
+use std::fmt;
+
+use anstyle::Style;
+use jiff::Timestamp;
+
+/// Rows of text under a header.
+#[derive(Debug)]
+pub struct Table {
+    header: Vec<String>,
+    rows: Vec<Vec<(String, Style)>>,
+}
+
+impl Table {
+    /// A table with these columns.
+    #[must_use]
+    pub fn new(header: &[&str]) -> Self {
+        Self { header: header.iter().map(|&cell| cell.to_owned()).collect(), rows: Vec::new() }
+    }
+
+    /// One more row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.styled(cells.into_iter().map(|cell| (cell, Style::new())));
+    }
+
+    /// One more row, each cell with its style.
+    pub fn styled(&mut self, cells: impl IntoIterator<Item = (String, Style)>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+}
+
+/// How long ago a time was, as one number.
+#[must_use]
+pub fn ago(time: Timestamp) -> String {
+    let seconds = Timestamp::now().duration_since(time).as_secs();
+    match seconds {
+        ..0 => "in the future".to_owned(),
+        0..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let header: Vec<(String, Style)> =
+            self.header.iter().map(|cell| (cell.clone(), Style::new().bold())).collect();
+        let width = |column: usize| {
+            let cells = self.rows.iter().chain([&header]).filter_map(|row| row.get(column));
+            cells.map(|(cell, _)| cell.chars().count()).max().unwrap_or(0)
+        };
+        for row in [&header].into_iter().chain(&self.rows) {
+            for (column, (cell, style)) in row.iter().enumerate() {
+                write!(f, "{style}{cell}{style:#}")?;
+                // The last cell is not filled up, so that no line ends in blanks.
+                if column + 1 < row.len() {
+                    write!(f, "{:1$}", "", width(column) - cell.chars().count() + 2)?;
+                }
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
