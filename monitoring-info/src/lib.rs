@@ -11,6 +11,7 @@ pub mod ini;
 pub mod overrides;
 pub mod probe;
 pub mod published;
+pub mod reference;
 pub mod registration;
 pub mod service;
 pub mod state;
