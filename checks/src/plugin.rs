@@ -23,6 +23,8 @@ use crate::answer::Answer;
 
 /// The programs that a plugin may itself run (`ping`) are found here.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+/// The Debian package that brings all of them, so that a new type needs no entry here.
+const PACKAGE: &str = "monitoring-plugins";
 /// The plugins' option that reads further options from a file.
 const EXTRA_OPTIONS: &str = "--extra-opts";
 /// The section of that file; any word does.
@@ -31,8 +33,8 @@ const SECTION: &str = "registered";
 /// Why a plugin did not take over. Display says what to do next.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("cannot run {program}: install the package {package} (apt install {package})")]
-    Missing { program: String, package: &'static str },
+    #[error("cannot run {program}: install the package {PACKAGE} (apt install {PACKAGE})")]
+    Missing { program: String },
     #[error("cannot run {program}; `auto-monitor-server doctor` says what to mend")]
     Refused { program: String, source: io::Error },
     #[error("cannot hand the password over to {program}")]
@@ -83,7 +85,7 @@ fn replace_process(folder: &Path, plugin: &Plugin) -> Error {
     drop(secrets);
     let program = path.display().to_string();
     if source.kind() == io::ErrorKind::NotFound {
-        Error::Missing { program, package: package_of(plugin.program) }
+        Error::Missing { program }
     } else {
         Error::Refused { program, source }
     }
@@ -112,14 +114,6 @@ fn arrives_exactly(value: &str) -> bool {
     !value.is_empty() && value.trim_matches(blank) == value && !value.contains(['\n', '\0'])
 }
 
-/// The Debian package that a plugin comes with (Debian 12 and 13).
-fn package_of(program: &str) -> &'static str {
-    match program {
-        "check_ldap" => "monitoring-plugins-standard",
-        _ => "monitoring-plugins-basic",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,8 +126,8 @@ mod tests {
     fn a_missing_plugin_names_its_package() {
         assert_eq!(
             refused(&Plugin::new("check_ldap", ["-3"])),
-            "UNKNOWN: cannot run /nonexistent/check_ldap: install the package monitoring-plugins-standard \
-             (apt install monitoring-plugins-standard)"
+            "UNKNOWN: cannot run /nonexistent/check_ldap: install the package monitoring-plugins \
+             (apt install monitoring-plugins)"
         );
     }
 
