@@ -1,0 +1,164 @@
+//! `enrol`: this host's first word to a server.
+
+use monitoring_info::host::HostName;
+use monitoring_info::registration::{Enrolment, Request, Verb};
+use serde::Serialize;
+use ssh_key::Fingerprint;
+
+use crate::call::Caller;
+use crate::failure::{Failure, Status};
+use crate::register;
+use crate::root::Root;
+use crate::screen::{GOOD, NEXT, Screen, WARNING, paint};
+use crate::server_address::{self, ServerAddress};
+use crate::token::{PREFIX, Token};
+use crate::turn::Turns;
+
+#[derive(Serialize)]
+struct Answer {
+    server: String,
+    enrolment: Option<Enrolment>,
+    name: Option<HostName>,
+    /// The fingerprint of this host's key.
+    fingerprint: String,
+    error: Option<String>,
+    help: Option<String>,
+}
+
+/// Whom to enrol with, and what is known of them.
+struct Target {
+    servers: Vec<ServerAddress>,
+    fingerprint: Option<Fingerprint>,
+    secret: Option<String>,
+}
+
+/// Enrols.
+///
+/// # Errors
+/// There is nobody to enrol with, or something on this host stands in the way.
+pub fn run(
+    root: &Root,
+    screen: Screen,
+    target: Option<&str>,
+    fingerprint: Option<Fingerprint>,
+    unattended: bool,
+) -> Result<Status, Failure> {
+    let configuration = register::configuration(root, screen)?;
+    let target = self::target(target, fingerprint)?;
+    let known = target.servers.is_empty();
+    let servers = if known {
+        register::servers(&configuration, &register::state(root, screen)?)
+    } else {
+        target.servers
+    };
+    if servers.is_empty() {
+        if !unattended {
+            screen.answer(&[] as &[Answer], || {
+                format!(
+                    "No monitoring server is known.\n  {}\n",
+                    paint(NEXT, "Name one: auto-monitor enrol SERVER")
+                )
+            });
+        }
+        return Ok(Status::Done);
+    }
+    let turns = Turns::new(root)?;
+    let _turn = turns.wait(std::time::Duration::from_secs(120))?.ok_or_else(|| {
+        Failure::here("a registration has been running for two minutes").help("try again when it is done")
+    })?;
+    let mut state = register::state(root, screen)?;
+    let caller = Caller::new(root, &configuration, target.fingerprint, !unattended)?;
+    let request = Request { secret: target.secret, ..caller.request() };
+    let mut statuses = Vec::new();
+    let mut answers = Vec::new();
+    for server in &servers {
+        let called = caller.call(server, Verb::Enrol, &request);
+        let remembered = state.server(server);
+        let mut answer = Answer {
+            server: server.to_string(),
+            enrolment: None,
+            name: None,
+            fingerprint: caller.identity.fingerprint.to_string(),
+            error: None,
+            help: None,
+        };
+        let failure = match called {
+            Ok(called) => {
+                remembered.enrolment = Some(called.reply.enrolment);
+                remembered.name.clone_from(&called.reply.name);
+                remembered.local_address = Some(called.local);
+                remembered.enrolled = true;
+                remembered.deregistered = false;
+                remembered.reached();
+                answer.enrolment = Some(called.reply.enrolment);
+                answer.name.clone_from(&called.reply.name);
+                caller.refusal(server, &called.reply)
+            }
+            Err(failure) => {
+                // A server that a person named is tried again by the timer, though it was not there now.
+                remembered.enrolled |= !failure.waits_for_person && failure.status == Status::Unreachable;
+                remembered.failed(&failure, jiff::Timestamp::now());
+                Some(failure)
+            }
+        };
+        if let Some(failure) = failure {
+            let idle = unattended && failure.waits_for_person;
+            statuses.push(if idle { Status::Done } else { failure.status });
+            if !screen.json && !idle {
+                tell(screen, &caller, server, &answer, &failure);
+            }
+            (answer.error, answer.help) = (Some(failure.message), failure.help);
+        } else {
+            statuses.push(Status::Done);
+            if !screen.json {
+                let name = answer.name.as_ref().unwrap_or(&caller.name);
+                screen.print(&format!(
+                    "{} {server} knows this host as {name}.\n  {}\n",
+                    paint(GOOD, "✓"),
+                    paint(NEXT, "To register now: auto-monitor register")
+                ));
+            }
+        }
+        answers.push(answer);
+    }
+    state.write(root, true)?;
+    if screen.json {
+        screen.json(&answers);
+    }
+    Ok(Status::worst(statuses))
+}
+
+fn tell(screen: Screen, caller: &Caller<'_>, server: &ServerAddress, answer: &Answer, failure: &Failure) {
+    if answer.enrolment == Some(Enrolment::Pending) {
+        // This is how it goes, and not a failure, though nothing is watched yet.
+        screen.print(&format!(
+            "{} {server} knows this host now as {}; its administrator has to approve it.\n  This host's key is {}\n  {}\n",
+            paint(WARNING, "…"),
+            caller.name,
+            caller.identity.fingerprint,
+            paint(NEXT, format!("On the server: auto-monitor-server approve {}", caller.name))
+        ));
+    } else {
+        screen.failure(failure);
+    }
+}
+
+fn target(text: Option<&str>, fingerprint: Option<Fingerprint>) -> Result<Target, Failure> {
+    let Some(text) = text.map(str::trim) else {
+        return Ok(Target { servers: Vec::new(), fingerprint, secret: None });
+    };
+    if text.starts_with(PREFIX) {
+        let token = Token::parse(text).map_err(|error| {
+            Failure::here(error).help("make a new one on the server: auto-monitor-server token create")
+        })?;
+        return Ok(Target {
+            servers: vec![token.server],
+            fingerprint: Some(fingerprint.unwrap_or(token.fingerprint)),
+            secret: Some(token.secret),
+        });
+    }
+    let server = text.parse().map_err(|error: server_address::Invalid| {
+        Failure::here(error.to_string()).help(server_address::FORM)
+    })?;
+    Ok(Target { servers: vec![server], fingerprint, secret: None })
+}

@@ -1,0 +1,7 @@
+//! `auto-monitor`: maps what the library says to an exit status.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    auto_monitor_client::run()
+}

@@ -1,0 +1,125 @@
+//! What a command prints: in colour for a terminal, plain for a pipe or with `NO_COLOR`, or one JSON object.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use monitoring_info::diagnostic::{Part, Problem, Severity};
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// Emphasis.
+pub const BOLD: Style = Style::new().bold();
+/// What is of minor interest.
+pub const DIM: Style = Style::new().dimmed();
+/// What is well.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// What somebody should look at.
+pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// What is wrong.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What to do next.
+pub const NEXT: Style = AnsiColor::Cyan.on_default();
+
+/// Text in a style.
+#[must_use]
+pub fn paint(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Where a command prints.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    /// One JSON object in place of text.
+    pub json: bool,
+}
+
+impl Screen {
+    /// A command's answer. A reader that went away (`| head`) is no error.
+    pub fn print(self, text: &str) {
+        ignore_gone(anstream::stdout().lock().write_all(text.as_bytes()));
+    }
+
+    /// A command's answer as data.
+    pub fn json<T: Serialize + ?Sized>(self, data: &T) {
+        let mut text = serde_json::to_string_pretty(data)
+            // What we print is made of text, numbers and lists of them.
+            .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
+        text.push('\n');
+        ignore_gone(io::stdout().lock().write_all(text.as_bytes()));
+    }
+
+    /// The one or the other.
+    pub fn answer<T: Serialize + ?Sized>(self, data: &T, text: impl FnOnce() -> String) {
+        if self.json {
+            self.json(data);
+        } else {
+            self.print(&text());
+        }
+    }
+
+    /// A line beside the answer.
+    pub fn note(self, text: &str) {
+        ignore_gone(writeln!(anstream::stderr().lock(), "{text}"));
+    }
+
+    /// Lines beside the answer.
+    pub fn note_lines(self, lines: &[String]) {
+        for line in lines {
+            self.note(line);
+        }
+    }
+
+    /// Faults beside the answer.
+    pub fn problems(self, problems: &[Problem]) {
+        for problem in problems {
+            ignore_gone(anstream::stderr().lock().write_all(render(problem).as_bytes()));
+        }
+    }
+
+    /// Why a command could not do its work.
+    pub fn failure(self, failure: &Failure) {
+        let mut text = format!("{} {}\n", paint(BAD, "auto-monitor:"), printable(&failure.message));
+        if let Some(help) = &failure.help {
+            for line in help.lines() {
+                text.push_str(&format!("  {}\n", paint(NEXT, printable(line))));
+            }
+        }
+        ignore_gone(anstream::stderr().lock().write_all(text.as_bytes()));
+    }
+}
+
+/// A problem with its place, in colours.
+#[must_use]
+pub fn render(problem: &Problem) -> String {
+    let colour = |severity| match severity {
+        Severity::Error => BAD,
+        Severity::Warning => WARNING,
+    };
+    problem.render(|part, text| match part {
+        Part::Severity(severity) | Part::Underline(severity) => paint(colour(severity), text),
+        Part::Message => paint(BOLD, text),
+        Part::Gutter => paint(DIM, text),
+        Part::Source => text.to_owned(),
+        Part::Help => paint(NEXT, text),
+    })
+}
+
+/// Text from elsewhere (a server, a file) that cannot move the cursor.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c != '\n' && monitoring_info::host::is_unprintable(c) { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// `1 definition`, `2 definitions`.
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Nobody can be told that the one who is told has gone.
+fn ignore_gone(result: io::Result<()>) {
+    drop(result);
+}

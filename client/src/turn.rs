@@ -1,0 +1,164 @@
+//! Runs that never overlap, and of which none is lost.
+//!
+//! Two files: a lock that a run holds, and a flag that says "one more run is wanted".
+//!
+//! Who wants a run raises the flag, then tries the lock. With it, he lowers the flag, *then* looks at the host, and
+//! does so again as long as the flag is up. Without it, he may leave: somebody held the lock after the flag was up. That
+//! one looks at the flag once more **after** he has let the lock go, which is later than our attempt; he finds it up,
+//! and tries the lock again. Either he gets it, or a third one has it, of whom the same is true. So after every change
+//! that was announced a run begins that sees it.
+//!
+//! A run that is killed leaves the flag behind, as a request that the next call, a timer's at the latest, fulfils. The
+//! lock goes with its process.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::failure::Failure;
+use crate::identity::make_state_folder;
+use crate::root::Root;
+
+/// How often a waiting person looks whether the running one is done.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The lock and the flag.
+#[derive(Debug)]
+pub struct Turns {
+    lock: PathBuf,
+    flag: PathBuf,
+}
+
+/// The right to run, until it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    /// The open file is the lock.
+    _lock: File,
+    flag: PathBuf,
+}
+
+impl Turns {
+    /// The turns of a host.
+    ///
+    /// # Errors
+    /// The state folder cannot be made.
+    pub fn new(root: &Root) -> Result<Self, Failure> {
+        make_state_folder(root)?;
+        Ok(Self { lock: root.state("run.lock"), flag: root.state("run.wanted") })
+    }
+
+    /// Says that a run is wanted.
+    ///
+    /// # Errors
+    /// The flag cannot be raised.
+    pub fn want(&self) -> Result<(), Failure> {
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&self.flag)
+            .map(drop)
+            .map_err(|error| Failure::io(format!("ask for a run with {}", self.flag.display()), &error))
+    }
+
+    /// Takes the turn if nobody has it.
+    ///
+    /// # Errors
+    /// The lock cannot be made.
+    pub fn attempt(&self) -> Result<Option<Turn>, Failure> {
+        let fail = |error: io::Error| Failure::io(format!("lock {}", self.lock.display()), &error);
+        let file = File::options().create(true).truncate(false).write(true).open(&self.lock).map_err(fail)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Turn { _lock: file, flag: self.flag.clone() })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(fail(error.into())),
+        }
+    }
+
+    /// Waits for the turn, but not longer than this.
+    ///
+    /// # Errors
+    /// The lock cannot be made.
+    pub fn wait(&self, most: Duration) -> Result<Option<Turn>, Failure> {
+        let until = Instant::now() + most;
+        loop {
+            if let Some(turn) = self.attempt()? {
+                return Ok(Some(turn));
+            }
+            if Instant::now() >= until {
+                return Ok(None);
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Whether a run is wanted.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.flag.exists()
+    }
+}
+
+impl Turn {
+    /// Says that the run that begins now is the one that was wanted. To be called before anything is looked at.
+    ///
+    /// # Errors
+    /// The flag cannot be lowered.
+    pub fn begin(&self) -> Result<(), Failure> {
+        match fs::remove_file(&self.flag) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Failure::io(format!("begin a run with {}", self.flag.display()), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+    use super::*;
+
+    #[test]
+    fn no_announced_change_is_missed_and_no_two_runs_overlap() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        let (changes, seen, running) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let turns = Turns::new(&root).unwrap();
+                    for _ in 0..50 {
+                        changes.fetch_add(1, SeqCst);
+                        turns.want().unwrap();
+                        while turns.is_wanted() {
+                            let Some(turn) = turns.attempt().unwrap() else { break };
+                            turn.begin().unwrap();
+                            assert_eq!(running.fetch_add(1, SeqCst), 0);
+                            let now = changes.load(SeqCst);
+                            std::thread::yield_now();
+                            seen.store(now, SeqCst);
+                            running.fetch_sub(1, SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(seen.load(SeqCst), changes.load(SeqCst));
+    }
+
+    #[test]
+    fn who_waits_gets_the_turn_or_gives_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let turns = Turns::new(&Root::new(folder.path()).unwrap()).unwrap();
+        let turn = turns.attempt().unwrap().unwrap();
+        assert!(turns.attempt().unwrap().is_none());
+        assert!(turns.wait(Duration::from_millis(60)).unwrap().is_none());
+        drop(turn);
+        assert!(turns.wait(Duration::ZERO).unwrap().is_some());
+    }
+}
