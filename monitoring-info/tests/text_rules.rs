@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use monitoring_info::definition::{self, Definition};
+use invariants::settled;
 use monitoring_info::diagnostic::{Problem, Severity};
 use monitoring_info::ini::{Document, FILE_MAX, PROBLEMS_MAX};
-use monitoring_info::registration::{Judged, Sent};
 use proptest::prelude::*;
+
+mod invariants;
 
 fn parse(text: &str) -> (Document, Vec<Problem>) {
     Document::parse(text.as_bytes())
@@ -35,17 +36,6 @@ fn faults(text: &str) -> Vec<String> {
             format!("{}:{} {}", place.line, place.column, problem.message)
         })
         .collect()
-}
-
-fn settled(bytes: &[u8]) -> (Vec<Definition>, Vec<Problem>) {
-    let (drafts, mut problems) = definition::read("file", bytes);
-    let mut definitions = Vec::new();
-    for draft in drafts {
-        let (definition, more) = draft.settle();
-        definitions.extend(definition);
-        problems.extend(more);
-    }
-    (definitions, problems)
 }
 
 #[test]
@@ -298,73 +288,26 @@ fn nearly_sound() -> impl Strategy<Value = String> {
     })
 }
 
-/// What holds over any bytes.
-fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
-    let (document, problems) = Document::parse(bytes);
-    prop_assert!(problems.len() <= PROBLEMS_MAX + 1);
-    let text = std::str::from_utf8(bytes).unwrap_or_default();
-    let line = |number: usize| text.split('\n').nth(number - 1);
-    for section in std::iter::once(&document.head).chain(&document.sections) {
-        let sound = !problems.iter().any(|problem| problem.severity == Severity::Error);
-        prop_assert!(!(sound && section.faulty), "a faulty section without a problem");
-        for entry in &section.entries {
-            // The places lead back to what was read.
-            let at =
-                |spot: monitoring_info::ini::Spot| line(spot.line)?.get(spot.start..spot.start + spot.length);
-            prop_assert_eq!(at(entry.value_place), Some(entry.value.as_str()));
-            prop_assert_eq!(at(entry.key_place).map(str::to_ascii_lowercase), Some(entry.key.clone()));
-        }
-    }
-    let (definitions, problems) = settled(bytes);
-    for problem in problems {
-        prop_assert!(!problem.message.contains("two ways"), "{problem}");
-        prop_assert!(!problem.message.contains("cannot be read as INI"), "{problem}");
-        prop_assert!(problem.help.is_some() || problem.message.contains("not shown"), "{problem}");
-        let place = problem.place.as_ref();
-        if let Some(place) = place.filter(|_| !text.is_empty()) {
-            prop_assert!(line(place.line).is_some(), "{problem}");
-            // One behind the end is where something is missing.
-            let end = place.text.chars().count() + 1;
-            prop_assert!(place.column >= 1 && place.column + place.width <= end + 1, "{problem}");
-        }
-        let shown = problem.to_string();
-        prop_assert!(!shown.contains(|c: char| c != '\n' && c.is_control()), "{shown:?}");
-    }
-    for definition in definitions {
-        let mut definition = definition;
-        if definition.value("password_file").is_some() {
-            definition.resolve_password("secret").unwrap();
-        }
-        let sent = Sent::new(&definition, "/etc/monitoring-info/file.conf");
-        let sent: Sent = serde_json::from_str(&serde_json::to_string(&sent).unwrap()).unwrap();
-        match sent.judge() {
-            Judged::Sound(judged) => prop_assert_eq!(judged, definition),
-            other => return Err(TestCaseError::fail(format!("{sent:?} was judged {other:?}"))),
-        }
-    }
-    Ok(())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes_are_judged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        check(&bytes)?;
+        invariants::hold(&bytes);
     }
 
     #[test]
     fn the_line_index_and_rust_ini_agree_over_any_text(text in "(?s).{0,300}") {
-        check(text.as_bytes())?;
+        invariants::hold(text.as_bytes());
     }
 
     #[test]
     fn the_line_index_and_rust_ini_agree_over_what_looks_like_a_definition_file(text in ini_like()) {
-        check(text.as_bytes())?;
+        invariants::hold(text.as_bytes());
     }
 
     #[test]
     fn a_definition_is_the_same_behind_the_wire(text in nearly_sound()) {
-        check(text.as_bytes())?;
+        invariants::hold(text.as_bytes());
     }
 }

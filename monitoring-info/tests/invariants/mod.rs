@@ -1,0 +1,106 @@
+//! What holds over any bytes whatever: for the property tests, and for the fuzz target `definition_file`.
+
+use monitoring_info::definition::{self, Definition};
+use monitoring_info::diagnostic::{Problem, Severity};
+use monitoring_info::ini::{Document, PROBLEMS_MAX, Section, Spot};
+use monitoring_info::overrides::{self, Overrides, Pattern};
+use monitoring_info::registration::{Judged, Sent};
+
+/// The sound definitions of a file, and every problem.
+pub fn settled(bytes: &[u8]) -> (Vec<Definition>, Vec<Problem>) {
+    let (drafts, mut problems) = definition::read("file", bytes);
+    let mut definitions = Vec::new();
+    for draft in drafts {
+        let (definition, more) = draft.settle();
+        definitions.extend(definition);
+        problems.extend(more);
+    }
+    (definitions, problems)
+}
+
+/// Panics where one of the promises does not hold.
+pub fn hold(bytes: &[u8]) {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    places_lead_back_to_what_was_read(bytes, text);
+    let (definitions, problems) = settled(bytes);
+    for problem in &problems {
+        a_problem_stands_in_the_file_and_helps(problem, text);
+    }
+    for definition in definitions {
+        a_definition_is_the_same_behind_the_wire(definition);
+    }
+    let (overrides, problems) = Overrides::parse("overrides", bytes);
+    for problem in &problems {
+        a_problem_stands_in_the_file_and_helps(problem, text);
+    }
+    edits_do_what_they_say(&overrides, text);
+}
+
+fn places_lead_back_to_what_was_read(bytes: &[u8], text: &str) {
+    let (document, problems) = Document::parse(bytes);
+    assert!(problems.len() <= PROBLEMS_MAX + 1);
+    let at = |spot: Spot| {
+        let line = text.split('\n').nth(spot.line - 1)?;
+        assert_eq!(line.as_ptr() as usize - text.as_ptr() as usize, spot.offset);
+        line.get(spot.start..spot.start + spot.length)
+    };
+    let sound = !problems.iter().any(|problem| problem.severity == Severity::Error);
+    let check = |section: &Section| {
+        assert!(!(sound && section.faulty), "a faulty section without a problem");
+        for entry in &section.entries {
+            assert_eq!(at(entry.value_place), Some(entry.value.as_str()));
+            assert_eq!(at(entry.key_place).map(str::to_ascii_lowercase).as_ref(), Some(&entry.key));
+        }
+    };
+    check(&document.head);
+    for section in &document.sections {
+        assert_eq!(at(section.place), Some(section.name.as_str()));
+        check(section);
+    }
+}
+
+fn a_problem_stands_in_the_file_and_helps(problem: &Problem, text: &str) {
+    // These two would mean that the line index and rust-ini disagree.
+    assert!(!problem.message.contains("two ways"), "{problem}");
+    assert!(!problem.message.contains("cannot be read as INI"), "{problem}");
+    assert!(problem.help.is_some() || problem.message.contains("not shown"), "{problem}");
+    if let Some(place) = problem.place.as_ref().filter(|_| !text.is_empty()) {
+        assert!(text.split('\n').nth(place.line - 1).is_some(), "{problem}");
+        // One behind the end is where something is missing.
+        let end = place.text.chars().count() + 1;
+        assert!(place.column >= 1 && place.width >= 1 && place.column + place.width <= end + 1, "{problem}");
+    }
+    let shown = problem.to_string();
+    assert!(!shown.contains(|c: char| c != '\n' && c.is_control()), "{shown:?}");
+}
+
+fn a_definition_is_the_same_behind_the_wire(mut definition: Definition) {
+    if definition.value("password_file").is_some() {
+        definition.resolve_password("secret\n").expect("a sound password");
+    }
+    let sent = Sent::new(&definition, "/etc/monitoring-info/file.conf");
+    let json = serde_json::to_string(&sent).expect("text can be written");
+    let received: Sent = serde_json::from_str(&json).expect("what was written can be read");
+    match received.judge() {
+        Judged::Sound(judged) => assert_eq!(judged, definition),
+        other => panic!("{received:?} was judged {other:?}"),
+    }
+}
+
+fn edits_do_what_they_say(overrides: &Overrides, text: &str) {
+    let today = jiff::civil::date(2026, 11, 20);
+    let names = overrides.patterns().take(3).cloned();
+    for pattern in names.chain("apache2".parse::<Pattern>()) {
+        if let Ok(edited) = overrides::disable(text, &pattern, Some("because"), None) {
+            if edited.len() <= monitoring_info::ini::FILE_MAX {
+                let edited = Overrides::parse("overrides", edited.as_bytes()).0;
+                let opt_out = edited.opted_out(pattern.as_str(), today).expect("it was opted out");
+                assert_eq!(opt_out.reason.as_deref(), Some("because"));
+            }
+        }
+        if let Ok(edited) = overrides::enable(text, &pattern, today) {
+            let edited = Overrides::parse("overrides", edited.text.as_bytes()).0;
+            assert!(edited.opted_out(pattern.as_str(), today).is_none());
+        }
+    }
+}
