@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// How long a process may take to end by itself after it was asked to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -66,7 +66,11 @@ impl Process {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
+        let below = descendants(self.child.id());
         let _ = kill_process_group(group, Signal::TERM);
+        for id in below {
+            let _ = kill_process(id, Signal::TERM);
+        }
         let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {
@@ -83,6 +87,26 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Every process below this one. Nagios's workers put each probe into a process group of its own, which a signal to
+/// Nagios's group does not reach; a probe may well run for another ten seconds.
+fn descendants(ancestor: u32) -> Vec<Pid> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let id = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // `PID (NAME) STATE PARENT …`; the name may hold anything, even a `)`.
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<i32>().ok());
+        parents.extend(id.zip(parent));
+    }
+    let mut found: Vec<i32> = i32::try_from(ancestor).into_iter().collect();
+    let mut at = 0;
+    while let Some(&parent) = found.get(at) {
+        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(id, _)| *id));
+        at += 1;
+    }
+    found.into_iter().skip(1).filter_map(Pid::from_raw).collect()
 }
 
 /// The end of a log, for an error.
