@@ -344,7 +344,7 @@ impl<'a> Ledger<'a> {
     /// # Errors
     /// The state folder cannot be written.
     pub fn lock(paths: &'a Paths) -> Result<Self, Error> {
-        for folder in [pending_folder(paths), keys_folder(paths), names_folder(paths)] {
+        for folder in [paths.enrolment(), pending_folder(paths), keys_folder(paths), names_folder(paths)] {
             durable::folder(&folder, 0o700).map_err(failed("make", &folder))?;
         }
         for folder in [paths.registry(), paths.seen()] {

@@ -52,15 +52,38 @@ impl fmt::Display for Table {
             cells.map(|(cell, _)| cell.chars().count()).max().unwrap_or(0)
         };
         for row in [&header].into_iter().chain(&self.rows) {
-            for (column, (cell, style)) in row.iter().enumerate() {
+            // What follows the last cell with text is left out, so that no line ends in blanks.
+            let end = row.iter().rposition(|(cell, _)| !cell.is_empty()).map_or(0, |last| last + 1);
+            for (column, (cell, style)) in row[..end].iter().enumerate() {
                 write!(f, "{style}{cell}{style:#}")?;
-                // The last cell is not filled up, so that no line ends in blanks.
-                if column + 1 < row.len() {
+                if column + 1 < end {
                     write!(f, "{:1$}", "", width(column) - cell.chars().count() + 2)?;
                 }
             }
             writeln!(f)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_no_line_ends_in_blanks() {
+        let mut table = Table::new(&["NAME", ""]);
+        table.row(["büro".into(), "refused".into()]);
+        table.row(["longer".into(), String::new()]);
+        let shown = anstream::adapter::strip_str(&table.to_string()).to_string();
+        assert_eq!(shown, "NAME\nbüro    refused\nlonger\n");
+    }
+
+    #[test]
+    fn times_are_told_by_one_number() {
+        let now = Timestamp::now();
+        assert_eq!(ago(now - jiff::SignedDuration::from_secs(300)), "5 min ago");
+        assert_eq!(ago(now - jiff::SignedDuration::from_hours(72)), "3 days ago");
+        assert_eq!(ago(now + jiff::SignedDuration::from_secs(300)), "in the future");
     }
 }
