@@ -18,6 +18,7 @@ struct Answer<'a> {
 }
 
 /// Checks these files, or without any, all that counts on this host.
+#[must_use]
 pub fn run(root: &Root, screen: Screen, files: &[PathBuf]) -> Status {
     let collection =
         if files.is_empty() { collect::host(root, Zoned::now().date()) } else { collect::files(files) };

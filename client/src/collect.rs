@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 use monitoring_info::definition::{self, Definition, Draft, Setting};
 use monitoring_info::diagnostic::{Problem, Severity};
-use monitoring_info::host::{ServiceName, is_unprintable, quoted};
+use monitoring_info::host::{ServiceName, quoted};
 use monitoring_info::ini::{FILE_MAX, VALUE_MAX};
 use monitoring_info::overrides::{OptOut, Overrides};
 use monitoring_info::registration::{DEFINITIONS_MAX, OptedOut, Registration, Sent};
@@ -297,22 +297,35 @@ impl Collector<'_> {
         else {
             return Some(definition);
         };
-        match read_password(root, setting) {
-            Ok((password, warning)) => {
-                self.problems.extend(warning);
-                definition.resolve_password(password);
-                Some(definition)
-            }
+        let resolved = read_password(root, setting).and_then(|password| {
+            self.problems.extend(password.warning);
+            definition.resolve_password(password.line).map_err(|invalid| {
+                let message = format!("the password file {}: {}", password.path, invalid.message);
+                Box::new(Problem::error(message).help(invalid.help))
+            })
+        });
+        match resolved {
+            Ok(()) => Some(definition),
             Err(problem) => {
-                self.problems.push(setting.file.locate(problem, setting.value_place));
+                self.problems.push(setting.file.locate(*problem, setting.value_place));
                 None
             }
         }
     }
 }
 
-fn read_password(root: &Root, setting: &Setting) -> Result<(String, Option<Problem>), Problem> {
+/// What was read of a password file.
+struct Password {
+    path: String,
+    line: String,
+    warning: Option<Problem>,
+}
+
+fn read_password(root: &Root, setting: &Setting) -> Result<Password, Box<Problem>> {
     let path = root.path(&setting.value).display().to_string();
+    let refuse = |why: &dyn std::fmt::Display, help: &str| {
+        Box::new(Problem::error(format!("the password file {path}: {why}")).help(help))
+    };
     let contents = root.read(Path::new(&setting.value), VALUE_MAX + 2).map_err(|error| {
         let help = match &error {
             Unreadable::Io(io) if io.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -323,24 +336,14 @@ fn read_password(root: &Root, setting: &Setting) -> Result<(String, Option<Probl
             }
             _ => "name a file whose first line is the password",
         };
-        Problem::error(format!("the password file {path}: {error}")).help(help)
+        refuse(&error, help)
     })?;
     let line = contents.bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let refuse = |what: &str| {
-        Problem::error(format!("the password file {path}: its first line {what}"))
-            .help("write the password into its first line, and nothing else")
-    };
-    match std::str::from_utf8(line) {
-        Ok("") => Err(refuse("is empty")),
-        Ok(_) if line.len() > VALUE_MAX => Err(refuse("is longer than 4 KiB")),
-        Ok(text) if text.trim() != text => Err(refuse("begins or ends with a blank, which cannot be sent")),
-        Ok(text) if !text.chars().any(is_unprintable) => Ok((
-            text.to_owned(),
-            exposed(&path, contents.owner, contents.mode).map(|problem| problem.file(path)),
-        )),
-        _ => Err(refuse("is not plain text")),
-    }
+    let line = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).map_err(|_| {
+        refuse(&"its first line is not UTF-8 text", "write the password alone into the first line")
+    })?;
+    let warning = exposed(&path, contents.owner, contents.mode).map(|problem| problem.file(&path));
+    Ok(Password { line: line.to_owned(), warning, path })
 }
 
 /// A file that holds a password and that somebody besides root, and a group of root's choosing, can read.
@@ -440,7 +443,7 @@ mod tests {
             (Some("s3cret\r\nmore\n"), "s3cret"),
             (Some("\n"), "is empty"),
             (Some(" a\n"), "blank"),
-            (Some("\u{1}\n"), "plain text"),
+            (Some("\u{1}\n"), "control characters"),
             (None, "cannot be read"),
         ] {
             let mut files = vec![("etc/monitoring-info/a.conf", text)];
@@ -453,7 +456,8 @@ mod tests {
                 assert!(messages(&collection)[0].contains("everybody"), "{:?}", messages(&collection));
             } else {
                 assert!(collection.definitions.is_empty() && collection.has_errors());
-                assert!(messages(&collection)[0].contains(expected), "{:?}", messages(&collection));
+                let said = messages(&collection).concat();
+                assert!(said.contains(expected), "{said}");
             }
             drop(folder);
         }
@@ -461,9 +465,12 @@ mod tests {
 
     #[test]
     fn at_most_two_hundred_definitions_are_sent() {
-        let text: String = (0..201).map(|n| format!("[s{n:03}]\ntype = ssh\n")).collect();
-        let (folder, mut collection) = host_of(&[("etc/monitoring-info/a.conf", &text)]);
-        assert!(messages(&collection)[0].contains("201 definitions"), "{:?}", messages(&collection));
+        let text = |file: u32| {
+            (0..101).fold(String::new(), |text, n| text + &format!("[s{file}{n:03}]\ntype = ssh\n"))
+        };
+        let (folder, mut collection) =
+            host_of(&[("etc/monitoring-info/a.conf", &text(1)), ("etc/monitoring-info/b.conf", &text(2))]);
+        assert!(messages(&collection)[0].contains("202 definitions"), "{:?}", messages(&collection));
         let root = Root::new(folder.path()).unwrap();
         let registration = collection.registration(&root, &[]);
         assert_eq!(registration.definitions.len(), 200);
@@ -473,7 +480,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_the_document_is_said() {
         let uri = format!("/{}", "x".repeat(4000));
-        let text: String = (0..15).map(|n| format!("[s{n:03}]\ntype = http\nuri = {uri}\n")).collect();
+        let text =
+            (0..15).fold(String::new(), |text, n| text + &format!("[s{n:03}]\ntype = http\nuri = {uri}\n"));
         let files: Vec<(String, String)> = (0..6)
             .map(|n| (format!("etc/monitoring-info/{n}.conf"), text.replace("[s", &format!("[s{n}"))))
             .collect();

@@ -39,16 +39,16 @@ pub fn run(root: &Root, screen: Screen) -> Result<Status, Failure> {
     })?;
     let mut state = register::state(root, screen)?;
     let caller = Caller::new(root, &configuration, None, true)?;
-    let mut statuses = Vec::new();
-    let mut answers = Vec::new();
+    let mut verdicts = Vec::new();
+    let mut told = Vec::new();
     for server in &servers {
-        let called = caller.call(server, Verb::Deregister, &caller.request());
+        let answered = caller.call(server, Verb::Deregister, &caller.request());
         let known = state.server(server);
-        let failure = match &called {
+        let failure = match &answered {
             // Where nobody knows this host, nobody watches it.
-            Ok(called) if called.reply.enrolment != Enrolment::Approved => None,
-            Ok(called) => caller.refusal(server, &called.reply).filter(|_| {
-                called.reply.refusal.as_ref().is_none_or(|refusal| refusal.code != RefusalCode::NotApproved)
+            Ok(answered) if answered.reply.enrolment != Enrolment::Approved => None,
+            Ok(answered) => caller.refusal(server, &answered.reply).filter(|_| {
+                answered.reply.refusal.as_ref().is_none_or(|refusal| refusal.code != RefusalCode::NotApproved)
             }),
             Err(failure) => {
                 Some(Failure { help: failure.help.clone(), ..Failure::new(failure.status, &failure.message) })
@@ -61,7 +61,7 @@ pub fn run(root: &Root, screen: Screen) -> Result<Status, Failure> {
             known.publication = None;
             known.reached();
         }
-        statuses.push(failure.as_ref().map_or(Status::Done, |failure| failure.status));
+        verdicts.push(failure.as_ref().map_or(Status::Done, |failure| failure.status));
         if !screen.json {
             match &failure {
                 Some(failure) => screen.failure(failure),
@@ -73,11 +73,11 @@ pub fn run(root: &Root, screen: Screen) -> Result<Status, Failure> {
             }
         }
         let (error, help) = failure.map_or((None, None), |failure| (Some(failure.message), failure.help));
-        answers.push(Answer { server: server.to_string(), deregistered: error.is_none(), error, help });
+        told.push(Answer { server: server.to_string(), deregistered: error.is_none(), error, help });
     }
     state.write(root, true)?;
     if screen.json {
-        screen.json(&answers);
+        screen.json(&told);
     }
-    Ok(Status::worst(statuses))
+    Ok(Status::worst(verdicts))
 }

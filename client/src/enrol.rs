@@ -72,7 +72,7 @@ pub fn run(
     let mut statuses = Vec::new();
     let mut answers = Vec::new();
     for server in &servers {
-        let called = caller.call(server, Verb::Enrol, &request);
+        let answered = caller.call(server, Verb::Enrol, &request);
         let remembered = state.server(server);
         let mut answer = Answer {
             server: server.to_string(),
@@ -82,17 +82,17 @@ pub fn run(
             error: None,
             help: None,
         };
-        let failure = match called {
-            Ok(called) => {
-                remembered.enrolment = Some(called.reply.enrolment);
-                remembered.name.clone_from(&called.reply.name);
-                remembered.local_address = Some(called.local);
+        let failure = match answered {
+            Ok(answered) => {
+                remembered.enrolment = Some(answered.reply.enrolment);
+                remembered.name.clone_from(&answered.reply.name);
+                remembered.local_address = Some(answered.local);
                 remembered.enrolled = true;
                 remembered.deregistered = false;
                 remembered.reached();
-                answer.enrolment = Some(called.reply.enrolment);
-                answer.name.clone_from(&called.reply.name);
-                caller.refusal(server, &called.reply)
+                answer.enrolment = Some(answered.reply.enrolment);
+                answer.name.clone_from(&answered.reply.name);
+                caller.refusal(server, &answered.reply)
             }
             Err(failure) => {
                 // A server that a person named is tried again by the timer, though it was not there now.

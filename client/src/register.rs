@@ -50,6 +50,7 @@ pub struct Report {
 
 /// What became of a registration at a server.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the JSON, and they are independent")]
 pub struct Outcome {
     /// The server.
     pub server: String,
@@ -67,10 +68,10 @@ pub struct Outcome {
     pub help: Option<String>,
     #[serde(skip)]
     status: Status,
-    #[serde(skip)]
-    waits_for_person: bool,
-    #[serde(skip)]
-    worth_another_try: bool,
+    /// Whether nothing can be done until a person has spoken.
+    pub waits_for_person: bool,
+    /// Whether it may work a little later.
+    pub worth_another_try: bool,
 }
 
 /// Reads `client.conf`, or prints its faults.
@@ -387,7 +388,7 @@ pub fn news(refused: &[RefusedDefinition], publication: Option<&Publication>) ->
         match publication.standing {
             Standing::Published | Standing::Other => {}
             Standing::Waiting => {
-                lines.push(format!("  {}", paint(DIM, said("the server has not published it yet"))))
+                lines.push(format!("  {}", paint(DIM, said("the server has not published it yet"))));
             }
             Standing::Held => lines.push(format!(
                 "  {} {}",

@@ -1,5 +1,6 @@
 //! What a command prints: in colour for a terminal, plain for a pipe or with `NO_COLOR`, or one JSON object.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -82,7 +83,7 @@ impl Screen {
         let mut text = format!("{} {}\n", paint(BAD, "auto-monitor:"), printable(&failure.message));
         if let Some(help) = &failure.help {
             for line in help.lines() {
-                text.push_str(&format!("  {}\n", paint(NEXT, printable(line))));
+                let _ = writeln!(text, "  {}", paint(NEXT, printable(line)));
             }
         }
         ignore_gone(anstream::stderr().lock().write_all(text.as_bytes()));

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Enrolment, Publication, RefusedDefinition, Registration};
@@ -34,7 +35,7 @@ const BACKOFF_MOST: Duration = Duration::from_secs(6 * 3600);
 pub struct State {
     /// Counts the changes of what this host has to say.
     pub generation: u64,
-    /// What was said in that generation: the SHA-256 of its JSON.
+    /// What was said in that generation: the SHA-256 of its JSON in base64.
     pub digest: String,
     /// By server, in its short form.
     pub servers: BTreeMap<String, ServerState>,
@@ -145,7 +146,7 @@ impl State {
 fn digest(registration: &Registration) -> String {
     // Text and numbers in memory always serialize; were they not to, every run would count as a change.
     let json = serde_json::to_vec(registration).unwrap_or_default();
-    Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()
+    Base64::encode_string(&Sha256::digest(&json))
 }
 
 impl ServerState {
@@ -177,7 +178,7 @@ impl ServerState {
 /// same probability. So a thousand hosts that lost their server in one moment do not come back in one moment.
 fn backoff(failures: u32, random: u64) -> Duration {
     let end = BACKOFF_LEAST.saturating_mul(1 << failures.clamp(1, 16)).min(BACKOFF_MOST);
-    let span = (end - BACKOFF_LEAST).as_secs();
+    let span = end.saturating_sub(BACKOFF_LEAST).as_secs();
     BACKOFF_LEAST + Duration::from_secs(random % (span + 1))
 }
 

@@ -38,7 +38,8 @@ struct Report {
 
 #[derive(Serialize)]
 struct Server {
-    server: String,
+    #[serde(rename = "server")]
+    address: String,
     /// The fingerprint of its pinned key.
     trusted_key: Option<String>,
     enrolment: Option<Enrolment>,
@@ -117,7 +118,7 @@ pub fn run(root: &Root, screen: Screen) -> Result<Status, Failure> {
 
 fn server(server: &ServerAddress, known: ServerState, pins: &Pins) -> Server {
     Server {
-        server: server.to_string(),
+        address: server.to_string(),
         trusted_key: pins.key(server).map(|key| key.fingerprint(HashAlg::Sha256).to_string()),
         enrolment: known.enrolment,
         bound_name: known.name,
@@ -258,43 +259,44 @@ impl Report {
 impl Server {
     fn text(&self) -> String {
         let (style, word) = self.standing();
-        let mut text = format!("{}  {}\n", paint(BOLD, &self.server), paint(style, word));
-        match &self.trusted_key {
-            Some(key) => text.push_str(&format!("  its key: {}\n", paint(DIM, key))),
-            None => text.push_str(&format!("  its key: {}\n", paint(WARNING, "not pinned yet"))),
-        }
+        let mut text = format!("{}  {}\n", paint(BOLD, &self.address), paint(style, word));
+        let key =
+            self.trusted_key.as_ref().map_or_else(|| paint(WARNING, "not pinned yet"), |key| paint(DIM, key));
+        let _ = writeln!(text, "  its key: {key}");
         if let (Some(at), Some(generation)) = (self.last_success, self.acknowledged_generation) {
-            text.push_str(&format!(
-                "  registered {} {}\n",
+            let _ = writeln!(
+                text,
+                "  registered {} {}",
                 ago(at),
                 paint(DIM, format!("(generation {generation})"))
-            ));
+            );
         }
         for line in register::news(&self.refused, self.publication.as_ref()) {
             text.push_str(&line);
             text.push('\n');
         }
         if let Some(failure) = &self.last_failure {
-            text.push_str(&format!(
-                "  {} {}: {}\n",
+            let _ = writeln!(
+                text,
+                "  {} {}: {}",
                 paint(BAD, "last attempt"),
                 ago(failure.at),
                 printable(&failure.message)
-            ));
+            );
             if let Some(not_before) = self.not_before.filter(|moment| *moment > Timestamp::now()) {
                 let left = rough(not_before.duration_since(Timestamp::now()));
                 let text_left = format!(
                     "{}, next unattended attempt in {left} or later",
                     count(self.failures as usize, "failure")
                 );
-                text.push_str(&format!("  {}\n", paint(DIM, text_left)));
+                let _ = writeln!(text, "  {}", paint(DIM, text_left));
             }
             for line in failure.help.iter().flat_map(|help| help.lines()) {
-                text.push_str(&format!("    {}\n", paint(NEXT, printable(line))));
+                let _ = writeln!(text, "    {}", paint(NEXT, printable(line)));
             }
         }
         if self.last_failure.is_none() && !self.deregistered && self.last_success.is_none() {
-            text.push_str(&format!("  {}\n", paint(NEXT, "To register now: auto-monitor register")));
+            let _ = writeln!(text, "  {}", paint(NEXT, "To register now: auto-monitor register"));
         }
         text
     }

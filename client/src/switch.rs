@@ -1,5 +1,6 @@
 //! `disable` and `enable`: the administrator's overrides, edited for a person.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -145,13 +146,14 @@ fn tell(
             ),
         };
         if let Some(pattern) = exception_to {
-            text.push_str(&format!(
-                "  as an exception to [{pattern}] {}\n",
+            let _ = writeln!(
+                text,
+                "  as an exception to [{pattern}] {}",
                 paint(DIM, format!("in {}", answer.file))
-            ));
+            );
         }
         if changed && !answer.services.is_empty() {
-            text.push_str(&format!("  {}\n", paint(NEXT, "To tell the servers now: auto-monitor register")));
+            let _ = writeln!(text, "  {}", paint(NEXT, "To tell the servers now: auto-monitor register"));
         }
         text
     });

@@ -5,6 +5,7 @@
 //! terminal, `trust-on-first-use`. A fingerprint said on purpose stands above the pin, because it is how an
 //! administrator who has given the server a new key tells the hosts.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -99,7 +100,7 @@ impl Pins {
             let key = key
                 .to_openssh()
                 .map_err(|error| Failure::here(format!("cannot write the key of {name}: {error}")))?;
-            text.push_str(&format!("[{host}]:{port} {key}\n"));
+            let _ = writeln!(text, "[{host}]:{port} {key}");
         }
         make_state_folder(root)?;
         replace(&self.path, text.as_bytes(), true)
