@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use monitoring_info::host::HostName;
 use monitoring_info::probe::Subject;
 use monitoring_info::published::{self, Published};
-use monitoring_info::registration::{Judged, RefusedDefinition};
+use monitoring_info::registration::Judged;
 use monitoring_info::service;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -26,8 +26,6 @@ use crate::target::{Host, Service, Target};
 pub(super) struct Inputs {
     /// By name.
     pub hosts: BTreeMap<HostName, Wish>,
-    /// What the administrator says, by host.
-    pub overrides: BTreeMap<HostName, HostOverride>,
 }
 
 /// What is wanted of a host.
@@ -53,8 +51,6 @@ pub(super) struct Watched {
     pub published: Published,
     /// The services that it is told not to have watched.
     pub opted_out: Vec<String>,
-    /// The definitions that are left out, and why.
-    pub refused: Vec<RefusedDefinition>,
 }
 
 impl Inputs {
@@ -89,7 +85,7 @@ impl Inputs {
             };
             hosts.insert(name, wish);
         }
-        Ok(Self { hosts, overrides })
+        Ok(Self { hosts })
     }
 
     /// A digest of everything that decides the outcome of a publish. Of what leaves, only that counts which is still
@@ -175,7 +171,6 @@ impl Watched {
         let address = say.address.unwrap_or(record.address);
         let mut services = Vec::new();
         let mut definitions = Vec::new();
-        let mut refused = Vec::new();
         for sent in record.registration.definitions {
             let service = |name, probe: Option<&str>| Service {
                 name,
@@ -194,10 +189,8 @@ impl Watched {
                 }
                 // Watched by a probe that is UNKNOWN and says why.
                 Judged::UnknownType(name) => services.push(service(name, None)),
-                Judged::Refused(reasons) => {
-                    refused.push(RefusedDefinition { name: sent.name, reasons });
-                    continue;
-                }
+                // Left out here, and told to the host in every reply.
+                Judged::Refused(_) => continue,
             }
             definitions.push(sent);
         }
@@ -222,6 +215,6 @@ impl Watched {
             definitions,
         };
         let opted_out = record.registration.opted_out.into_iter().map(|out| out.name).collect();
-        Self { host, published, opted_out, refused }
+        Self { host, published, opted_out }
     }
 }

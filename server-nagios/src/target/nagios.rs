@@ -122,13 +122,23 @@ fn check_command(paths: &Paths, configuration: &Configuration) -> Result<String,
             path.display()
         ),
     };
-    let program = &configuration.check_program;
-    let command = sound(program).ok_or_else(|| refuse(program, "check-program"))?;
-    if paths.root() == Path::new("/") {
-        return Ok(command);
+    let mut command = String::new();
+    let mut add = |option: &str, path: &Path, what: &str| match sound(path) {
+        Some(text) => {
+            command.push_str(option);
+            command.push_str(&text);
+            Ok(())
+        }
+        None => Err(refuse(path, what)),
+    };
+    add("", &configuration.check_program, "check-program")?;
+    if paths.root() != Path::new("/") {
+        add(" --root ", paths.root(), "--root")?;
     }
-    let root = sound(paths.root()).ok_or_else(|| refuse(paths.root(), "--root"))?;
-    Ok(format!("{command} --root {root}"))
+    if configuration.plugins != Configuration::default().plugins {
+        add(" --plugins ", &configuration.plugins, "plugins")?;
+    }
+    Ok(command)
 }
 
 #[derive(Serialize)]

@@ -1,7 +1,9 @@
 //! The running Nagios: is it there, and has it read what is current?
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,10 +49,22 @@ impl Process {
             .main_file()?
             .path("lock_file")
             .ok_or_else(|| format!("{} names no lock_file", self.configuration.display()))?;
-        let text = fs::read_to_string(&lock).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => format!("its lock file {} is not there", lock.display()),
-            _ => format!("its lock file {} cannot be read: {error}", lock.display()),
-        })?;
+        match fs::read_to_string(&lock) {
+            Ok(text) => self.locked(&lock, &text),
+            // Nagios makes one only as a daemon, not in the foreground of a container or a supervisor.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.in_foreground().ok_or_else(|| {
+                format!(
+                    "its lock file {} is not there, and no process runs with {}",
+                    lock.display(),
+                    self.configuration.display()
+                )
+            }),
+            Err(error) => Err(format!("its lock file {} cannot be read: {error}", lock.display())),
+        }
+    }
+
+    /// The process of a lock file.
+    fn locked(&self, lock: &Path, text: &str) -> Result<Pid, String> {
         let process = text
             .trim()
             .parse::<i32>()
@@ -58,26 +72,53 @@ impl Process {
             .and_then(Pid::from_raw)
             .filter(|process| process.as_raw_nonzero().get() > 1)
             .ok_or_else(|| format!("its lock file {} holds no process id", lock.display()))?;
+        let number = process.as_raw_nonzero();
         // A process id is used again by others: a signal goes only to what is named as Nagios is.
-        let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()))
-            .map_err(|_| format!("the process {} of {} is gone", process.as_raw_nonzero(), lock.display()))?;
+        let stat = fs::read_to_string(format!("/proc/{number}/stat"))
+            .map_err(|_| format!("the process {number} of {} is gone", lock.display()))?;
         let (name, state) = name_and_state(&stat).unwrap_or_default();
-        let expected: String = self
-            .program
-            .file_name()
-            .map(|name| name.to_string_lossy().chars().take(15).collect())
-            .unwrap_or_default();
         if matches!(state, 'Z' | 'X') {
-            return Err(format!("the process {} of {} has ended", process.as_raw_nonzero(), lock.display()));
+            return Err(format!("the process {number} of {} has ended", lock.display()));
         }
-        if name != expected && !name.starts_with("nagios") {
-            return Err(format!(
-                "the process {} of {} is not Nagios but `{name}`",
-                process.as_raw_nonzero(),
-                lock.display()
-            ));
+        if !self.is_named(name) {
+            return Err(format!("the process {number} of {} is not Nagios but `{name}`", lock.display()));
         }
         Ok(process)
+    }
+
+    /// The process that runs the program with our configuration as an argument. Of several, the oldest: Nagios forks
+    /// for its checks, and what it forks begins with its command line.
+    fn in_foreground(&self) -> Option<Pid> {
+        let wanted = fs::canonicalize(&self.configuration).ok()?;
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").ok()?.flatten() {
+            let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
+            let folder = entry.path();
+            let Ok(stat) = fs::read_to_string(folder.join("stat")) else { continue };
+            let Some((name, state)) = name_and_state(&stat) else { continue };
+            if !self.is_named(name) || matches!(state, 'Z' | 'X') {
+                continue;
+            }
+            let Ok(arguments) = fs::read(folder.join("cmdline")) else { continue };
+            let here = fs::read_link(folder.join("cwd")).unwrap_or_default();
+            let ours = arguments.split(|&byte| byte == 0).skip(1).any(|argument| {
+                let path = here.join(OsStr::from_bytes(argument));
+                fs::canonicalize(path).is_ok_and(|path| path == wanted)
+            });
+            if ours {
+                found.push((started(&stat), number));
+            }
+        }
+        found.sort_unstable();
+        found.first().and_then(|(_, number)| Pid::from_raw(*number))
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        // The kernel keeps 15 bytes of a name.
+        let program = self.program.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+        name.starts_with("nagios") || name == program.chars().take(15).collect::<String>()
     }
 
     /// Has it read its configuration again, and waits until it has.
@@ -186,6 +227,12 @@ fn name_and_state(stat: &str) -> Option<(&str, char)> {
     let (before, after) = stat.rsplit_once(')')?;
     let (_, name) = before.split_once('(')?;
     Some((name, after.trim_start().chars().next()?))
+}
+
+/// When a process started, in the kernel's ticks: the 22nd field of its stat.
+fn started(stat: &str) -> u64 {
+    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+    after.split_whitespace().nth(19).and_then(|field| field.parse().ok()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
