@@ -1,0 +1,338 @@
+//! Everything that can go wrong with a publish: one clear sentence each, and the last good set stays.
+
+#[path = "publish/site.rs"]
+mod site;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use auto_monitor_server::publication;
+use monitoring_info::registration::Standing;
+use site::{Site, host};
+
+/// A site with one published host and one that waits.
+fn site() -> Site {
+    let site = Site::running();
+    site.register("web1.example.org", &["ssh", "http"]);
+    site.published();
+    site.register("web2.example.org", &["ssh"]);
+    site
+}
+
+/// What the last good set was is what Nagios still has.
+fn unharmed(site: &Site) {
+    assert_eq!(site.generation().unwrap().to_str(), Some("generations/1"));
+    assert_eq!(site.services("web1.example.org"), ["host registration", "http", "ssh"]);
+    assert!(site.process().is_some(), "Nagios has ended");
+    assert!(!site.paths.generations().join(".staging").exists());
+}
+
+const TEMPLATES: &str = "etc/auto-monitor-server-nagios/templates/nagios";
+
+#[test]
+fn a_template_with_a_fault_of_syntax() {
+    let site = site();
+    site.write(&format!("{TEMPLATES}/host.cfg.hbs"), "define host {\n{{#if name}}\n}\n");
+    let told = site.refused();
+    assert!(told.contains("templates/nagios/host.cfg.hbs, line "), "{told}");
+    unharmed(&site);
+    site.write(&format!("{TEMPLATES}/host.cfg.hbs"), "define host {\n host_name {{nam}}\n}\n");
+    let told = site.refused();
+    assert!(told.contains("host.cfg.hbs, line 2, does not work: there is no `nam` to be filled in"), "{told}");
+    unharmed(&site);
+    site.remove(&format!("{TEMPLATES}/host.cfg.hbs"));
+    assert_eq!(site.published().hosts, 2);
+}
+
+#[test]
+fn a_template_that_gives_an_invalid_object() {
+    let site = site();
+    site.write(
+        &format!("{TEMPLATES}/host.cfg.hbs"),
+        "define host {\n use auto-monitor-host\n host_name {{name}}\n adress {{address}}\n}\n",
+    );
+    let told = site.refused();
+    assert!(told.contains("refuses what") && told.contains("templates/nagios/host.cfg.hbs gives"), "{told}");
+    assert!(told.contains("hosts/web1.example.org.cfg:4: Invalid host object directive 'adress'"), "{told}");
+    unharmed(&site);
+    site.remove(&format!("{TEMPLATES}/host.cfg.hbs"));
+    site.write(&format!("{TEMPLATES}/base.cfg.hbs"), "# nothing\n");
+    let told = site.refused();
+    assert!(told.contains("templates/nagios/base.cfg.hbs gives"), "{told}");
+    unharmed(&site);
+}
+
+#[test]
+fn an_override_of_a_host_that_nagios_refuses() {
+    let site = site();
+    site.write("etc/auto-monitor-server-nagios/hosts/web2.example.org.conf", "contacts = nobody\n");
+    let told = site.refused();
+    assert!(told.contains("hosts/web2.example.org.conf gives"), "{told}");
+    assert!(told.contains("nobody"), "{told}");
+    unharmed(&site);
+}
+
+#[test]
+fn the_administrators_own_configuration_is_broken() {
+    let site = site();
+    site.write("etc/nagios4/conf.d/mine.cfg", "define host {\n host_nam x\n}\n");
+    let told = site.refused();
+    assert!(told.contains("its own configuration, which is not ours"), "{told}");
+    assert!(told.contains("etc/nagios4/conf.d/mine.cfg:2: Invalid host object directive 'host_nam'"), "{told}");
+    unharmed(&site);
+    site.remove("etc/nagios4/conf.d/mine.cfg");
+    assert_eq!(site.published().hosts, 2);
+}
+
+#[test]
+fn nagios_is_not_running() {
+    let site = site();
+    site.stop();
+    let told = site.refused();
+    assert!(told.contains("Nagios is not running (its lock file"), "{told}");
+    assert_eq!(site.generation().unwrap().to_str(), Some("generations/1"));
+    site.start();
+    assert_eq!(site.published().hosts, 2);
+    assert_eq!(site.services("web2.example.org"), ["host registration", "ssh"]);
+}
+
+#[test]
+fn nagios_is_not_installed() {
+    let mut site = site();
+    site.configuration.nagios = "/nonexistent/nagios4".into();
+    let told = site.refused();
+    assert!(told.contains("cannot run /nonexistent/nagios4; install the engine, or set `nagios` in server.conf"));
+    unharmed(&site);
+}
+
+#[test]
+fn a_process_id_that_is_another_programs_gets_no_signal() {
+    let site = site();
+    let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+    let lock = site.root().join("var/lib/nagios4/nagios.pid");
+    let right = fs::read_to_string(&lock).unwrap();
+    fs::write(&lock, format!("{}\n", other.id())).unwrap();
+    let told = site.refused();
+    assert!(told.contains("is not Nagios but `sleep`"), "{told}");
+    assert!(other.try_wait().unwrap().is_none());
+    other.kill().unwrap();
+    other.wait().unwrap();
+    fs::write(&lock, right).unwrap();
+    unharmed(&site);
+}
+
+#[test]
+fn no_folder_that_nagios_reads_holds_our_link() {
+    let mut site = site();
+    site.configuration.nagios_link = "/srv/auto-monitor".into();
+    let told = site.refused();
+    assert!(told.contains("add `cfg_dir=") && told.contains("or set `nagios-link`"), "{told}");
+    unharmed(&site);
+}
+
+#[test]
+fn nagios_does_not_take_the_set_and_gets_the_old_one_back() {
+    let mut site = site();
+    // A reload that does nothing: the set is verified, and never read.
+    site.configuration.reload_command = Some("exit 3".into());
+    let told = site.refused();
+    assert!(told.contains("the reload-command `exit 3` failed"), "{told}");
+    assert!(told.contains("went back to generation 1"), "{told}");
+    unharmed_but_numbered(&site);
+    let process = site.process().unwrap().as_raw_nonzero();
+    let marker = site.root().join("reloads");
+    site.configuration.reload_command = Some(format!("echo >> {}; kill -HUP {process}", marker.display()));
+    assert_eq!(site.published().hosts, 2);
+    assert_eq!(fs::read_to_string(marker).unwrap(), "\n");
+}
+
+fn unharmed_but_numbered(site: &Site) {
+    assert_eq!(site.generation().unwrap().to_str(), Some("generations/1"));
+    assert_eq!(site.services("web1.example.org"), ["host registration", "http", "ssh"]);
+    assert!(site.process().is_some());
+}
+
+#[test]
+fn nagios_ends_instead_of_reloading() {
+    let mut site = site();
+    let process = site.process().unwrap().as_raw_nonzero();
+    site.configuration.reload_command = Some(format!("kill -KILL {process}; exit 1"));
+    let told = site.refused();
+    assert!(told.contains("went back to generation 1, but then:") && told.contains("Start Nagios"), "{told}");
+    assert_eq!(site.generation().unwrap().to_str(), Some("generations/1"));
+}
+
+#[test]
+fn a_host_that_nagios_refuses_is_left_at_its_last_good_set() {
+    let site = Site::running();
+    site.register("good1.example.org", &["ssh"]);
+    site.register("bad.example.org", &["ssh"]);
+    site.published();
+    // From now on, a service name with an `_` is refused, and Nagios names no file then.
+    let main = site.root().join("etc/nagios4/nagios.cfg");
+    let text = fs::read_to_string(&main).unwrap();
+    fs::write(&main, text.replace("illegal_object_name_chars=", "illegal_object_name_chars=_")).unwrap();
+    let mut bad = site::record("bad.example.org", &["ssh"]);
+    bad.registration.definitions[0].name = "ssh_2".into();
+    site.store(&bad);
+    let mut worse = site::record("worse.example.org", &["ssh"]);
+    worse.registration.definitions[0].name = "ssh_2".into();
+    site.store(&worse);
+    for n in 2..=9 {
+        site.register(&format!("good{n}.example.org"), &["ssh"]);
+    }
+    let published = site.published();
+    assert_eq!((published.hosts, published.notes.len()), (10, 2));
+    assert_eq!(site.services("bad.example.org"), ["host registration", "ssh"], "the last good state");
+    assert_eq!(site.services("good9.example.org"), ["host registration", "ssh"]);
+    assert_eq!(site.services("worse.example.org"), [""; 0]);
+    let told = publication::of(&site.paths, &host("bad.example.org")).unwrap();
+    assert_eq!((told.standing, told.generation.is_some()), (Standing::Quarantined, true));
+    assert!(told.reason.unwrap().contains("contains one or more illegal characters"));
+    let told = publication::of(&site.paths, &host("worse.example.org")).unwrap();
+    assert_eq!((told.standing, told.generation), (Standing::Quarantined, None));
+    assert!(!site.published().changed, "what is known is not tried again");
+    site.register("bad.example.org", &["ssh", "http"]);
+    assert_eq!(publication::of(&site.paths, &host("bad.example.org")).unwrap().standing, Standing::Waiting);
+    assert_eq!(site.published().notes.len(), 1);
+}
+
+#[test]
+fn what_clashes_with_the_administrators_objects_gives_way() {
+    let site = Site::running();
+    site.write(
+        "etc/nagios4/conf.d/mine.cfg",
+        "define host {\n host_name web1.example.org\n address 192.0.2.77\n max_check_attempts 1\n}\n\
+         define host {\n host_name WEB2.example.org\n address 192.0.2.78\n max_check_attempts 1\n}\n\
+         define hostgroup {\n hostgroup_name auto-monitor-type-ssh\n alias my ssh\n}\n\
+         define service {\n hostgroup_name auto-monitor-type-ssh\n service_description http\n check_command true\n max_check_attempts 1\n}\n",
+    );
+    for name in ["web1.example.org", "web2.example.org", "web3.example.org"] {
+        site.register(name, &["ssh", "http"]);
+    }
+    let published = site.published();
+    assert_eq!((published.hosts, published.notes.len()), (1, 3));
+    let objects = site.objects();
+    assert!(objects.contains("\taddress\t192.0.2.77\n") && !objects.contains("\thost_name\tweb2.example.org\n"));
+    assert!(objects.contains("\talias\tmy ssh\n"));
+    assert_eq!(site.services("web3.example.org"), ["host registration", "http", "ssh"]);
+    let theirs = objects.contains("\thost_name\tweb3.example.org\n\tservice_description\thttp\n\tcheck_period\t")
+        || objects.split("define ").any(|object| {
+            object.contains("\thost_name\tweb3.example.org\n")
+                && object.contains("\tservice_description\thttp\n")
+                && object.contains("\tcheck_command\ttrue\n")
+        });
+    assert!(theirs, "the administrator's service is the one that is watched");
+    let told = publication::of(&site.paths, &host("web2.example.org")).unwrap();
+    assert!(told.reason.unwrap().contains("a host `WEB2.example.org` of their own"));
+    let told = publication::of(&site.paths, &host("web3.example.org")).unwrap();
+    assert_eq!(told.standing, Standing::Published);
+    assert!(told.reason.unwrap().contains("a service `http` of their own"));
+    site.remove("etc/nagios4/conf.d/mine.cfg");
+    assert_eq!(site.published().hosts, 3, "it comes back when the clash is gone");
+}
+
+#[test]
+fn a_host_that_the_administrators_objects_need_is_not_removed() {
+    let site = Site::running();
+    site.register("web1.example.org", &["ssh"]);
+    site.register("web2.example.org", &["ssh"]);
+    site.published();
+    site.write(
+        "etc/nagios4/conf.d/mine.cfg",
+        "define service {\n host_name web1.example.org\n service_description mine\n check_command true\n max_check_attempts 1\n}\n",
+    );
+    site.withdraw("web1.example.org", auto_monitor_server::registry::Withdrawn::ByHost);
+    site.register("web2.example.org", &["ssh", "http"]);
+    let published = site.published();
+    assert_eq!(published.hosts, 2);
+    assert_eq!(site.services("web1.example.org"), ["host registration", "mine", "ssh"]);
+    let note = &published.notes[&host("web1.example.org")].publication;
+    assert!(note.reason.as_ref().unwrap().contains("without this host"), "{note:?}");
+}
+
+#[test]
+fn leftovers_of_a_killed_publish_are_no_obstacle() {
+    let site = site();
+    for leftover in ["generations/.staging/nagios/hosts/x.cfg", "generations/.scratch/mirror-1/x"] {
+        site.write(&format!("var/lib/auto-monitor-server-nagios/{leftover}"), "half");
+    }
+    std::os::unix::fs::symlink("generations/7", site.paths.state().join(".current-new")).unwrap();
+    assert_eq!(site.published().hosts, 2);
+    assert!(!site.paths.generations().join(".staging").exists());
+    assert!(!site.paths.generations().join(".scratch").exists());
+    for n in 3..=9 {
+        site.register(&format!("web{n}.example.org"), &["ssh"]);
+        site.published();
+    }
+    assert_eq!(fs::read_dir(site.paths.generations()).unwrap().count(), 5);
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_written() {
+    let site = site();
+    let generations = site.paths.generations();
+    if rustix::process::geteuid().is_root() {
+        // Permissions mean nothing to root; a file where a folder should be does.
+        fs::write(generations.join(".staging"), "").unwrap();
+    } else {
+        fs::set_permissions(&generations, fs::Permissions::from_mode(0o555)).unwrap();
+    }
+    let told = site.refused();
+    assert!(told.starts_with("cannot ") && told.contains("generations/.staging"), "{told}");
+    fs::set_permissions(&generations, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(site.generation().unwrap().to_str(), Some("generations/1"));
+}
+
+/// A file system of its own on the state's generations.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    /// None where this user may not mount.
+    fn tmpfs(path: std::path::PathBuf, size: &str) -> Option<Self> {
+        fs::create_dir_all(&path).unwrap();
+        let options = format!("size={size},mode=755");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(&path).output().ok()?;
+        mounted.status.success().then_some(Self(path))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_and_a_read_only_one() {
+    let site = Site::running();
+    let Some(mounted) = Mounted::tmpfs(site.paths.state(), "256k") else {
+        eprintln!("not tried: mounting a small file system needs privileges that this user has not");
+        return;
+    };
+    fs::create_dir_all(site.paths.registry()).unwrap();
+    site.register("web1.example.org", &["ssh", "http"]);
+    site.published();
+    site.register("web2.example.org", &["ssh"]);
+    let filler = site.paths.state().join("filler");
+    while fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&filler)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, &[0; 4096]))
+        .is_ok()
+    {}
+    let error = site.publish().unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(error.to_string().starts_with("cannot ") && source.contains("No space left"), "{error}: {source}");
+    unharmed(&site);
+    fs::remove_file(filler).unwrap();
+    let remount = |how| Command::new("mount").args(["-o", how]).arg(&mounted.0).status().unwrap().success();
+    assert!(remount("remount,ro"));
+    let error = site.publish().unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("Read-only file system"), "{error}: {source}");
+    assert!(remount("remount,rw"));
+    assert_eq!(site.published().hosts, 2);
+}
