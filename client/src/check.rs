@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::Zoned;
-use monitoring_info::diagnostic::{Problem, Severity};
+use monitoring_info::diagnostic::{Problem, Severity, arranged};
 use serde::Serialize;
 
 use crate::collect;
@@ -22,7 +22,8 @@ struct Answer<'a> {
 pub fn run(root: &Root, screen: Screen, files: &[PathBuf]) -> Status {
     let collection =
         if files.is_empty() { collect::host(root, Zoned::now().date()) } else { collect::files(files) };
-    let problems = &collection.problems;
+    let status = if collection.has_errors() { Status::Faults } else { Status::Done };
+    let problems = &arranged(collection.problems);
     screen.answer(&Answer { definitions: collection.definitions.len(), problems }, || {
         let mut text = String::new();
         for problem in problems {
@@ -32,7 +33,7 @@ pub fn run(root: &Root, screen: Screen, files: &[PathBuf]) -> Status {
         text.push_str(&summary(collection.definitions.len(), problems));
         text
     });
-    if collection.has_errors() { Status::Faults } else { Status::Done }
+    status
 }
 
 fn summary(definitions: usize, problems: &[Problem]) -> String {
