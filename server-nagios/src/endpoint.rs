@@ -214,7 +214,8 @@ fn sshd_config(
 /// What is the same for every installation and every version from 8.4 on.
 ///
 /// `MaxStartups` is for the morning on which a thousand hosts upgrade at once: beyond 200 connections that have not
-/// logged in yet, a growing part is turned away, and comes again. `UsePAM` is for sshd as root; an ordinary user's
+/// logged in yet, a growing part is turned away, and comes again. `LoginGraceTime` lets 200 of them through on two busy
+/// cores; half of it proved too short there. `UsePAM` is for sshd as root; an ordinary user's
 /// cannot use it, and needs none.
 const SETTINGS: &str = "\
 AuthorizedKeysFile none
@@ -228,7 +229,7 @@ HostKeyAlgorithms ssh-ed25519
 MaxStartups 200:30:1000
 MaxAuthTries 3
 MaxSessions 1
-LoginGraceTime 10
+LoginGraceTime 20
 ClientAliveInterval 5
 ClientAliveCountMax 3
 DisableForwarding yes

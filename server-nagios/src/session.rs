@@ -7,21 +7,18 @@
 //!
 //! A host that says what the server knows already costs no lock and no write but the time last seen.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use monitoring_info::host::{HostName, quoted};
 use monitoring_info::registration::{
-    DEFINITIONS_MAX, DOCUMENT_MAX, DOCUMENT_SECONDS, Judged, RefusalCode, RefusedDefinition, Registration,
-    Reply, Request, TAGS_MAX, VERSION, Verb,
+    DOCUMENT_SECONDS, Enrolment, Judged, RefusalCode, RefusedDefinition, Registration, Reply, Request, Verb,
 };
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde::Deserialize;
 
+use self::document::{No, Unread};
 use crate::address::{self, Claim};
 use crate::enrolment::{self, Key, Ledger, Standing};
 use crate::fingerprint::Fingerprint;
@@ -29,6 +26,8 @@ use crate::journal::{Level, Line};
 use crate::paths::Paths;
 use crate::registry::{self, Record, Withdrawn};
 use crate::{Context, cli, publication, token};
+
+mod document;
 
 /// How long a session lasts at most, whatever it waits for: a client that does not read its reply, a lock, a disk.
 /// Being ended is harmless at every moment, as for every process here.
@@ -78,12 +77,6 @@ struct Session<'a> {
     line: Line,
 }
 
-/// The version alone, so that a document of another version is told so, and not that it has unknown fields.
-#[derive(Deserialize)]
-struct Versioned {
-    version: u32,
-}
-
 impl Session<'_> {
     /// What became of it, for the journal. Messages are left out: they can hold what the client sent.
     fn note(&mut self, reply: &Reply) {
@@ -106,10 +99,7 @@ impl Session<'_> {
             Err(failure) => {
                 self.line.pair("error", format!("{failure:#}"));
                 let standing = enrolment::standing(self.paths, &self.fingerprint);
-                Reply::new(
-                    standing.map_or(monitoring_info::registration::Enrolment::Unknown, |s| s.enrolment()),
-                )
-                .refuse(
+                Reply::new(standing.map_or(Enrolment::Unknown, |s| s.enrolment())).refuse(
                     RefusalCode::Server,
                     server_fault(&failure),
                     Some(
@@ -133,7 +123,7 @@ impl Session<'_> {
             ));
         };
         self.line.pair("verb", verb.word());
-        let request = match read_document(io::stdin().lock()).map(|document| parse(&document)) {
+        let request = match document::read(io::stdin().lock()).map(|bytes| document::parse(&bytes)) {
             Ok(Ok(request)) => request,
             Ok(Err(no)) | Err(Unread::Refused(no)) => return self.refuse(no),
             Err(Unread::Failed(source)) => {
@@ -296,7 +286,7 @@ impl Session<'_> {
 
     /// Everything that the server knows of an approved host.
     fn known(&self, key: &Key) -> Result<Reply, Failure> {
-        let mut reply = Reply::new(monitoring_info::registration::Enrolment::Approved);
+        let mut reply = Reply::new(Enrolment::Approved);
         let held = load_record(self.paths, &key.name)?.filter(|record| self.is_own(record));
         if let Some(held) = held {
             reply.generation = Some(held.registration.generation);
@@ -316,7 +306,7 @@ impl Session<'_> {
         let Some(registration) = &request.registration else {
             return self.refuse(No::new(RefusalCode::Malformed, "the document has no registration in it"));
         };
-        if let Err(no) = limits(registration) {
+        if let Err(no) = document::limits(registration) {
             return self.refuse(no);
         }
         self.line.pair("generation", registration.generation);
@@ -435,109 +425,6 @@ fn load_record(paths: &Paths, name: &HostName) -> Result<Option<Record>, Failure
     match registry::load(paths, name) {
         Err(registry::Error::Damaged { .. }) => Ok(None),
         other => Ok(other?),
-    }
-}
-
-/// The refusal of a request.
-struct No {
-    code: RefusalCode,
-    message: String,
-    help: Option<String>,
-}
-
-impl No {
-    fn new(code: RefusalCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: None }
-    }
-
-    fn help(mut self, help: &str) -> Self {
-        self.help = Some(help.to_owned());
-        self
-    }
-}
-
-enum Unread {
-    Refused(No),
-    Failed(io::Error),
-}
-
-/// Reads to the end of the input, at most [`DOCUMENT_MAX`] bytes, in [`DOCUMENT_SECONDS`] overall: a client that sends
-/// a byte a second has no more time than any other.
-fn read_document(mut input: impl Read + AsFd) -> Result<Vec<u8>, Unread> {
-    let deadline = Instant::now() + Duration::from_secs(DOCUMENT_SECONDS);
-    let mut document = Vec::new();
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).unwrap_or_default();
-        let ready = match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&timeout)) {
-            Ok(ready) => ready,
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(Unread::Failed(error.into())),
-        };
-        if ready == 0 {
-            return Err(Unread::Refused(
-                No::new(
-                    RefusalCode::Limit,
-                    format!("the document was not complete after {DOCUMENT_SECONDS} s, the most it may take"),
-                )
-                .help("look at the network between this host and the server"),
-            ));
-        }
-        let room = (DOCUMENT_MAX + 1 - document.len()).min(buffer.len());
-        match input.read(&mut buffer[..room]) {
-            Ok(0) => return Ok(document),
-            Ok(read) => document.extend_from_slice(&buffer[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Unread::Failed(error)),
-        }
-        if document.len() > DOCUMENT_MAX {
-            return Err(Unread::Refused(
-                No::new(
-                    RefusalCode::Limit,
-                    format!("the document is larger than {} KiB, the most it may be", DOCUMENT_MAX / 1024),
-                )
-                .help("define fewer services on this host, or shorten their values"),
-            ));
-        }
-    }
-}
-
-fn parse(document: &[u8]) -> Result<Request, No> {
-    let malformed = |error: serde_json::Error| {
-        No::new(RefusalCode::Malformed, format!("the document is not one of version {VERSION}: {error}"))
-    };
-    match serde_json::from_slice::<Versioned>(document) {
-        Ok(Versioned { version }) if version != VERSION => Err(No::new(
-            RefusalCode::Version,
-            format!("this server speaks version {VERSION} of the wire, not {version}"),
-        )
-        .help("upgrade auto-monitor on the server")),
-        Ok(_) => serde_json::from_slice(document).map_err(malformed),
-        Err(error) => Err(malformed(error)),
-    }
-}
-
-fn limits(registration: &Registration) -> Result<(), No> {
-    let too_many = |what: &str, count: usize, most: usize| {
-        No::new(RefusalCode::Limit, format!("{count} {what} are too many, at most {most} are possible"))
-            .help("nothing of this registration was taken; the one before stays in force")
-    };
-    if registration.definitions.len() > DEFINITIONS_MAX {
-        return Err(too_many("definitions", registration.definitions.len(), DEFINITIONS_MAX));
-    }
-    if registration.tags.len() > TAGS_MAX {
-        return Err(too_many("tags", registration.tags.len(), TAGS_MAX));
-    }
-    let mut names: Vec<&str> =
-        registration.definitions.iter().map(|definition| definition.name.as_str()).collect();
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(No::new(
-            RefusalCode::Malformed,
-            format!("the service {} is in the registration twice", quoted(pair[0])),
-        )),
-        None => Ok(()),
     }
 }
 

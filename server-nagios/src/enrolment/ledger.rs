@@ -1,0 +1,246 @@
+//! Changes of the enrolment, one at a time.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use monitoring_info::host::HostName;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Decision, Error, Key, PENDING_MAX, PENDING_PER_SOURCE_MAX, Standing, Verdict, documents, failed, holder,
+    key_file, keys_folder, link, load, names_folder, pending_folder, remove, source, standing, store,
+};
+use crate::durable::{self, Lock};
+use crate::fingerprint::Fingerprint;
+use crate::paths::Paths;
+use crate::registry::{self, Withdrawn};
+
+/// A change of several steps that is under way.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Intent {
+    Rename { old: HostName, new: HostName, fingerprint: Fingerprint },
+    Remove { name: HostName },
+}
+
+/// The enrolment, locked for a change.
+#[derive(Debug)]
+pub struct Ledger<'a> {
+    paths: &'a Paths,
+    _lock: Lock,
+}
+
+impl<'a> Ledger<'a> {
+    /// Waits for the lock, and finishes what a killed process has left half done.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub fn lock(paths: &'a Paths) -> Result<Self, Error> {
+        for folder in [paths.enrolment(), pending_folder(paths), keys_folder(paths), names_folder(paths)] {
+            durable::folder(&folder, 0o700).map_err(failed("make", &folder))?;
+        }
+        for folder in [paths.registry(), paths.seen()] {
+            durable::folder(&folder, 0o750).map_err(failed("make", &folder))?;
+        }
+        let path = paths.enrolment().join("lock");
+        let lock = Lock::wait(&path).map_err(failed("lock", &path))?;
+        let ledger = Self { paths, _lock: lock };
+        if let Some(intent) = load::<Intent>(&ledger.intent())? {
+            ledger.carry_out(&intent)?;
+        }
+        Ok(ledger)
+    }
+
+    fn intent(&self) -> PathBuf {
+        self.paths.enrolment().join("intent.json")
+    }
+
+    fn decide(&self, key: &Key, verdict: Verdict, by: &str) -> Result<Key, Error> {
+        let decision = Decision { verdict, at: Timestamp::now(), by: by.to_owned() };
+        let key = Key { decision: Some(decision), ..key.clone() };
+        store(&key_file(&keys_folder(self.paths), &key.fingerprint), &key)?;
+        Ok(key)
+    }
+
+    fn waits_no_longer(&self, fingerprint: &Fingerprint) -> Result<(), Error> {
+        remove(&key_file(&pending_folder(self.paths), fingerprint))
+    }
+
+    fn turn_link(&self, name: &HostName, fingerprint: &Fingerprint) -> Result<(), Error> {
+        let folder = names_folder(self.paths);
+        let path = folder.join(name.as_str());
+        // A link cannot be made over another one, but renamed over it. `.new` is no host name.
+        let new = folder.join(".new");
+        remove(&new)?;
+        let target = Path::new("../keys").join(format!("{}.json", fingerprint.hexadecimal()));
+        std::os::unix::fs::symlink(target, &new).map_err(failed("make the link", &new))?;
+        fs::rename(&new, &path).map_err(failed("replace the link", &path))?;
+        durable::sync_folder(&folder).map_err(failed("sync", &folder))
+    }
+
+    /// Lets a key wait for approval, or goes on letting it wait. With another name than before, it begins anew.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] at the limits; or the state cannot be written.
+    pub fn let_wait(&self, fingerprint: Fingerprint, name: &HostName, address: IpAddr) -> Result<Key, Error> {
+        let mut others = Vec::new();
+        let mut before = None;
+        for key in documents(&pending_folder(self.paths))? {
+            match standing(self.paths, &key.fingerprint)? {
+                Standing::Pending(key) if key.fingerprint == fingerprint => before = Some(key),
+                Standing::Pending(key) => others.push(key),
+                // Waited too long, or was decided about by a process that was killed before it could clean up.
+                _ => self.waits_no_longer(&key.fingerprint)?,
+            }
+        }
+        if let Some(before) = before.filter(|before| before.name == *name && before.address == address) {
+            return Ok(before);
+        }
+        if others.len() >= PENDING_MAX {
+            return Err(Error::Busy(format!("{PENDING_MAX} hosts wait for approval, and no more can")));
+        }
+        let same_source = others.iter().filter(|key| source(key.address) == source(address)).count();
+        if same_source >= PENDING_PER_SOURCE_MAX {
+            return Err(Error::Busy(format!(
+                "{PENDING_PER_SOURCE_MAX} keys from {} wait for approval, and no more can",
+                source(address)
+            )));
+        }
+        let key = Key {
+            version: 1,
+            fingerprint,
+            name: name.clone(),
+            address,
+            since: Timestamp::now(),
+            decision: None,
+        };
+        store(&key_file(&pending_folder(self.paths), &fingerprint), &key)?;
+        Ok(key)
+    }
+
+    /// Whether a key may get a name unasked: nobody has it, nor had it and was revoked.
+    ///
+    /// # Errors
+    /// The enrolment cannot be read.
+    pub fn is_free(&self, name: &HostName, fingerprint: &Fingerprint) -> Result<bool, Error> {
+        Ok(holder(self.paths, name)?
+            .is_none_or(|holder| holder.key().is_some_and(|key| key.fingerprint == *fingerprint)))
+    }
+
+    /// Binds a key to its name. With `replace`, the key that the name was bound to is revoked by that.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] without `replace`; or the state cannot be written.
+    pub fn approve(&self, key: &Key, replace: bool, by: &str) -> Result<Option<Fingerprint>, Error> {
+        let before = holder(self.paths, &key.name)?
+            .filter(|holder| holder.key().is_some_and(|other| other.fingerprint != key.fingerprint));
+        if let (Some(Standing::Approved(other)), false) = (&before, replace) {
+            return Err(Error::Taken { name: key.name.clone(), holder: other.fingerprint });
+        }
+        self.decide(key, Verdict::Approved, by)?;
+        self.turn_link(&key.name, &key.fingerprint)?;
+        self.waits_no_longer(&key.fingerprint)?;
+        match before {
+            Some(Standing::Approved(other)) => {
+                self.decide(&other, Verdict::Revoked, by)?;
+                Ok(Some(other.fingerprint))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Turns a key away.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn reject(&self, key: &Key) -> Result<(), Error> {
+        self.decide(key, Verdict::Rejected, "administrator")?;
+        self.waits_no_longer(&key.fingerprint)
+    }
+
+    /// Takes a key's approval back. Its name stays its own, so that no other key gets it unasked.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn revoke(&self, key: &Key) -> Result<(), Error> {
+        self.decide(key, Verdict::Revoked, "administrator").map(drop)
+    }
+
+    /// Forgets a host: its registration leaves a tombstone, and its key may enrol again like any other.
+    ///
+    /// # Errors
+    /// [`Error::NoHost`]; or the state cannot be written, and then the change is made when it next can.
+    pub fn remove(&self, name: &HostName) -> Result<(), Error> {
+        let watched = registry::load(self.paths, name)
+            .map_err(Error::Registry)?
+            .is_some_and(|record| record.withdrawn != Some(Withdrawn::ByAdministrator));
+        if !watched && link(self.paths, name)?.is_none() {
+            return Err(Error::NoHost(name.clone()));
+        }
+        self.set_out(&Intent::Remove { name: name.clone() })
+    }
+
+    /// Binds the key of a host to another name, and moves its registration there.
+    ///
+    /// # Errors
+    /// [`Error::NoHost`], [`Error::Exists`]; or the state cannot be written, and then the change is made when it next
+    /// can.
+    pub fn rename(&self, old: &HostName, new: &HostName) -> Result<(), Error> {
+        let Some(Standing::Approved(key)) = holder(self.paths, old)? else {
+            return Err(Error::NoHost(old.clone()));
+        };
+        let watched = registry::load(self.paths, new)
+            .map_err(Error::Registry)?
+            .is_some_and(|record| record.withdrawn.is_none());
+        if watched || holder(self.paths, new)?.is_some() {
+            return Err(Error::Exists(new.clone()));
+        }
+        self.set_out(&Intent::Rename { old: old.clone(), new: new.clone(), fingerprint: key.fingerprint })
+    }
+
+    fn set_out(&self, intent: &Intent) -> Result<(), Error> {
+        store(&self.intent(), intent)?;
+        self.carry_out(intent)
+    }
+
+    /// Every step here finds out for itself whether it was made already.
+    fn carry_out(&self, intent: &Intent) -> Result<(), Error> {
+        match intent {
+            Intent::Remove { name } => {
+                self.withdraw(name)?;
+                if let Some(fingerprint) = link(self.paths, name)? {
+                    remove(&key_file(&keys_folder(self.paths), &fingerprint))?;
+                }
+                remove(&names_folder(self.paths).join(name.as_str()))?;
+            }
+            Intent::Rename { old, new, fingerprint } => {
+                let record = registry::load(self.paths, old).map_err(Error::Registry)?;
+                if let Some(record) = record.filter(|record| record.withdrawn.is_none()) {
+                    let record = registry::Record { name: new.clone(), ..record };
+                    registry::store(self.paths, &record).map_err(Error::Registry)?;
+                    registry::touch(self.paths, new).map_err(Error::Registry)?;
+                }
+                if let Some(key) = load::<Key>(&key_file(&keys_folder(self.paths), fingerprint))? {
+                    self.turn_link(new, fingerprint)?;
+                    let key = Key { name: new.clone(), ..key };
+                    store(&key_file(&keys_folder(self.paths), fingerprint), &key)?;
+                }
+                if link(self.paths, old)? == Some(*fingerprint) {
+                    remove(&names_folder(self.paths).join(old.as_str()))?;
+                }
+                self.withdraw(old)?;
+            }
+        }
+        remove(&self.intent())
+    }
+
+    fn withdraw(&self, name: &HostName) -> Result<(), Error> {
+        if let Some(record) = registry::load(self.paths, name).map_err(Error::Registry)? {
+            let record = registry::Record { withdrawn: Some(Withdrawn::ByAdministrator), ..record };
+            registry::store(self.paths, &record).map_err(Error::Registry)?;
+        }
+        remove(&self.paths.seen().join(name.as_str()))
+    }
+}

@@ -1,0 +1,285 @@
+//! What nobody sends who means well, and what goes wrong on the server's own side.
+
+mod scratch;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use monitoring_info::registration::{DOCUMENT_MAX, DOCUMENT_SECONDS, Enrolment, RefusalCode, Reply};
+use scratch::{Server, code, definition};
+use serde_json::{Value, json};
+
+#[test]
+fn only_the_exact_words_are_verbs() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.example.org");
+    let witness = server.root().join("witness");
+    let very_long = "register ".repeat(8_000);
+    let touch = format!("register;touch '{}'", witness.display());
+    let substitution = format!("$(touch '{}')", witness.display());
+    let line = format!("register\ntouch '{}'", witness.display());
+    for command in [
+        "",
+        " ",
+        "register;id",
+        "register $(id)",
+        "register `id`",
+        "register|id",
+        "register&",
+        "'register'",
+        "\"register\"",
+        " register",
+        "register ",
+        "register\n",
+        "\nregister",
+        "REGISTER",
+        "register\\",
+        "register --help",
+        "session",
+        "authorized-keys",
+        "scp -t /",
+        "internal-sftp",
+        "\u{1b}[2Jregister",
+        &touch,
+        &substitution,
+        &line,
+        &very_long,
+    ] {
+        let reply = web1.send(command, web1.registration(1, &["a"]).to_string().as_bytes());
+        assert_eq!(code(&reply), RefusalCode::Verb, "{command:?}");
+        assert!(reply.refusal.unwrap().message.len() < 300);
+    }
+    assert!(server.record("web1.example.org").is_none());
+    assert!(!witness.exists());
+    let log = server.session_log();
+    assert!(log.contains(r#"command="register;id" refused=verb"#), "{log}");
+    assert!(log.lines().all(|line| line.starts_with("time=")), "{log}");
+}
+
+#[test]
+fn nothing_but_the_forced_command_is_to_be_had() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.example.org");
+    for options in
+        [["-L", "0:127.0.0.1:1"], ["-R", "0:127.0.0.1:1"], ["-W", "127.0.0.1:1"], ["-s", "-q"], ["-tt", "-q"]]
+    {
+        let mut ssh = web1.ssh("status");
+        // `-N` and the options stand before the address in any case: OpenSSH's client permutes its arguments.
+        let output = ssh.args(options).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.is_empty() || serde_json::from_str::<Reply>(&said).is_ok(), "{options:?}: {said}");
+    }
+    let mut password = Command::new("ssh");
+    password
+        .args(["-F", "none", "-o", "BatchMode=yes", "-o", "PubkeyAuthentication=no", "-o", "LogLevel=ERROR"])
+        .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no"])
+        .args(["-p", &server.port.to_string(), "127.0.0.1", "status"]);
+    assert_eq!(password.stdin(Stdio::null()).output().unwrap().status.code(), Some(255));
+}
+
+#[test]
+fn what_is_no_document_is_refused() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.example.org");
+    let deep = "[".repeat(200_000);
+    let twice = {
+        let mut request = web1.registration(1, &["a"]);
+        request["registration"]["definitions"].as_array_mut().unwrap().push(definition("a"));
+        request.to_string()
+    };
+    let surprise = {
+        let mut request = web1.registration(1, &["a"]);
+        request["surprise"] = 1.into();
+        request.to_string()
+    };
+    for document in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "{\"version\":1}",
+        "\u{feff}{}",
+        deep.as_str(),
+        twice.as_str(),
+        surprise.as_str(),
+        web1.request().to_string().as_str(),
+        &format!("{} {{}}", web1.registration(1, &["a"])),
+    ] {
+        let reply = web1.send("register", document.as_bytes());
+        assert_eq!(code(&reply), RefusalCode::Malformed, "{}", &document[..document.len().min(80)]);
+    }
+    assert_eq!(code(&web1.send("register", b"\xff\xfe\x00")), RefusalCode::Malformed);
+    let newer = json!({"version": 2, "name": "web1.example.org", "surprise": {}}).to_string();
+    assert_eq!(code(&web1.send("register", newer.as_bytes())), RefusalCode::Version);
+    assert!(server.record("web1.example.org").is_none());
+}
+
+#[test]
+fn limits_are_named() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.example.org");
+    let services: Vec<String> = (0..201).map(|n| format!("service{n}")).collect();
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
+    let reply = web1.register(1, &services);
+    assert_eq!(code(&reply), RefusalCode::Limit);
+    assert!(reply.refusal.unwrap().message.contains("at most 200"));
+    assert!(web1.register(1, &services[..200]).refusal.is_none());
+    let mut tags = web1.registration(2, &["a"]);
+    tags["registration"]["tags"] = (0..33).map(|n| Value::from(format!("tag{n}"))).collect();
+    assert_eq!(code(&web1.send("register", tags.to_string().as_bytes())), RefusalCode::Limit);
+    let mut value = web1.registration(2, &["a"]);
+    value["registration"]["definitions"][0] = json!({"name": "a", "type": "http", "settings": {"uri": format!("/{}", "x".repeat(4096))}, "file": "/x"});
+    let reply = web1.send("register", value.to_string().as_bytes());
+    assert!(reply.refused[0].reasons[0].contains("4096 bytes"), "{reply:?}");
+    // The largest document is one byte larger than is possible, by blanks that JSON allows.
+    let mut document = web1.registration(3, &["a"]).to_string();
+    document.push_str(&" ".repeat(DOCUMENT_MAX - document.len()));
+    assert!(web1.send("register", document.as_bytes()).refusal.is_none());
+    document.push(' ');
+    let reply = web1.send("register", document.as_bytes());
+    assert_eq!(code(&reply), RefusalCode::Limit);
+    assert!(reply.refusal.unwrap().message.contains("256 KiB"));
+}
+
+#[test]
+fn a_gigabyte_is_not_read() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.example.org");
+    let mut open = web1.open("register");
+    let chunk = vec![b' '; 1024 * 1024];
+    let taken = (0..1024).take_while(|_| open.write(&chunk).is_ok()).count();
+    assert!(taken < 64, "{taken} MiB were taken");
+    assert_eq!(code(&open.finish()), RefusalCode::Limit);
+}
+
+#[test]
+fn a_byte_a_second_is_cut_off() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.example.org");
+    let mut open = web1.open("register");
+    let begin = Instant::now();
+    let document = web1.registration(1, &["a"]).to_string();
+    for byte in document.as_bytes().chunks(1) {
+        if open.write(byte).is_err() || open.0.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let lasted = begin.elapsed().as_secs();
+    assert!((DOCUMENT_SECONDS - 1..DOCUMENT_SECONDS + 20).contains(&lasted), "{lasted} s");
+    let reply = open.finish();
+    assert_eq!(code(&reply), RefusalCode::Limit);
+    assert!(reply.refusal.unwrap().message.contains("10 s"));
+    assert!(server.record("web1.example.org").is_none());
+}
+
+#[test]
+fn the_same_new_set_at_once_is_stored_once_and_never_mixed() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.example.org");
+    let replies = std::thread::scope(|scope| {
+        let sets = [["a", "b"], ["a", "c"]];
+        let running: Vec<_> = (0..12)
+            .map(|n| {
+                (
+                    n,
+                    scope.spawn({
+                        let web1 = &web1;
+                        move || web1.register(1, &sets[n % 2])
+                    }),
+                )
+            })
+            .collect();
+        running.into_iter().map(|(n, one)| (n % 2, one.join().unwrap())).collect::<Vec<_>>()
+    });
+    let record = server.record("web1.example.org").unwrap();
+    let winner = usize::from(record["registration"]["definitions"][1]["name"] == "c");
+    for (set, reply) in replies {
+        if set == winner {
+            assert_eq!(reply.refusal, None);
+        } else {
+            assert_eq!(code(&reply), RefusalCode::Generation);
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_is_lost() {
+    let mut server = Server::prepare("");
+    let state = server.state();
+    let Some(_disk) = SmallDisk::mount(&state) else {
+        eprintln!("not tried: to mount a small file system needs root");
+        return;
+    };
+    server.run("");
+    let web1 = server.approved("web1.example.org");
+    assert!(web1.register(1, &["a"]).refusal.is_none());
+    let filler = state.join("filler");
+    // It ends with the error that the disk is full, which is what is wanted.
+    let full =
+        Command::new("dd").args(["if=/dev/zero", "bs=4k"]).arg(format!("of={}", filler.display())).output();
+    assert!(!full.unwrap().status.success());
+    let reply = web1.register(2, &["a", "b"]);
+    assert_eq!((code(&reply), reply.enrolment), (RefusalCode::Server, Enrolment::Approved));
+    assert!(reply.refusal.as_ref().unwrap().message.contains("disk is full"), "{reply:?}");
+    assert_eq!(server.record("web1.example.org").unwrap()["registration"]["generation"], 1);
+    assert_eq!(web1.status().generation, Some(1));
+    assert_eq!(server.command(&["approve", "--replace", "web1.example.org"]).status.code(), Some(0));
+    std::fs::remove_file(filler).unwrap();
+    assert!(web1.register(2, &["a", "b"]).refusal.is_none());
+}
+
+#[test]
+fn a_state_that_can_only_be_read_is_told_and_nothing_is_lost() {
+    let mut server = Server::prepare("");
+    let state = server.state();
+    // Root may write whatever the mode says, so for root it takes a file system.
+    let disk = SmallDisk::mount(&state);
+    server.run("");
+    let web1 = server.approved("web1.example.org");
+    assert!(web1.register(1, &["a"]).refusal.is_none());
+    let writable = |yes: bool| match &disk {
+        Some(disk) => disk.remount(if yes { "rw" } else { "ro" }),
+        None => {
+            let mode = std::fs::Permissions::from_mode(if yes { 0o750 } else { 0o550 });
+            std::fs::set_permissions(state.join("registry"), mode).unwrap();
+        }
+    };
+    writable(false);
+    let reply = web1.register(2, &["a", "b"]);
+    assert_eq!(code(&reply), RefusalCode::Server);
+    assert!(reply.refusal.as_ref().unwrap().message.contains("could not store"), "{reply:?}");
+    assert_eq!(web1.status().generation, Some(1));
+    // What changes nothing needs nothing written.
+    assert!(web1.register(1, &["a"]).unchanged);
+    writable(true);
+    assert!(web1.register(2, &["a", "b"]).refusal.is_none());
+}
+
+/// A file system of 1 MiB, where the user of the test may mount one.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &Path) -> Option<Self> {
+        std::fs::create_dir_all(folder).unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m,mode=0750", "tmpfs"])
+            .arg(folder)
+            .output();
+        mount.ok()?.status.success().then(|| Self(folder.to_owned()))
+    }
+
+    fn remount(&self, how: &str) {
+        let option = format!("remount,{how}");
+        assert!(Command::new("mount").args(["-o", &option]).arg(&self.0).status().unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily, because a session that is about to end may still have its journal open.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
