@@ -1,14 +1,155 @@
-//! The command `diff`.
+//! The command `diff`: what a publish would change, host by host.
+//!
+//! Nothing is verified here: it answers "what did they register?" at once, and without the right to ask the engine.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
-use crate::Context;
-use crate::cli;
+use anstyle::{AnsiColor, Style};
+use monitoring_info::host::HostName;
+use monitoring_info::published::Published;
+use serde_json::json;
+use similar::{ChangeTag, TextDiff};
+
+use crate::publish::generation::{Manifest, Origin, Piece};
+use crate::publish::inputs::{Inputs, Wish};
+use crate::publish::{guard, trial};
+use crate::target::nagios::Nagios;
+use crate::target::{Group, Target};
+use crate::{Context, cli};
+
+/// A difference.
+struct Difference {
+    /// A host's name, or a shared file's.
+    what: String,
+    /// `new`, `changed`, `gone`, `held`.
+    how: &'static str,
+    before: String,
+    after: String,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// It could not be run.
-pub fn diff(_context: &Context, _arguments: cli::Output) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("this command is still being written")
+pub fn diff(context: &Context, arguments: cli::Output) -> anyhow::Result<ExitCode> {
+    let differences = differences(context)?;
+    if arguments.json {
+        let changes: Vec<_> = differences
+            .iter()
+            .map(|difference| {
+                json!({ "what": difference.what, "how": difference.how, "diff": unified(difference, false) })
+            })
+            .collect();
+        anstream::println!("{}", json!({ "changes": changes }));
+    } else if differences.is_empty() {
+        anstream::println!("A publish would change nothing.");
+    } else {
+        for difference in &differences {
+            anstream::print!("{}", unified(difference, true));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn differences(context: &Context) -> anyhow::Result<Vec<Difference>> {
+    let paths = &context.paths;
+    let configuration = context.configuration()?;
+    let target = Nagios::new(paths, &configuration)?;
+    let inputs = Inputs::load(paths, &configuration, SystemTime::now())?;
+    let current = Manifest::current(paths)?.unwrap_or_default();
+    let held = guard::held(&inputs, &current);
+    let names: BTreeSet<&HostName> = current.hosts.keys().chain(inputs.hosts.keys()).collect();
+    let mut differences = Vec::new();
+    let mut groups: BTreeSet<Group> = BTreeSet::new();
+    for name in names {
+        let old = current.hosts.get(name);
+        let new = match inputs.hosts.get(name) {
+            Some(Wish::Watched(watched)) => Some(trial::render(&target, watched)?),
+            _ => None,
+        };
+        let stays = held.contains_key(name) || matches!(inputs.hosts.get(name), Some(Wish::Unreadable(_)));
+        match (stays, old, &new) {
+            (true, Some(old), _) => groups.extend(old.groups.iter().cloned()),
+            (false, _, Some(new)) => groups.extend(new.entry.groups.iter().cloned()),
+            _ => {}
+        }
+        if old.map(|old| &old.digest) == new.as_ref().map(|new| &new.entry.digest) {
+            continue;
+        }
+        let before = old.map_or_else(String::new, |entry| {
+            let text =
+                fs::read_to_string(paths.current().join(target.name()).join(&entry.path)).unwrap_or_default();
+            with_settings(text, crate::publication::published(paths, name).as_ref())
+        });
+        let how = match (stays, old, &new) {
+            (true, _, _) => "held",
+            (_, None, _) => "new",
+            (_, _, None) => "gone",
+            _ => "changed",
+        };
+        let after = new.map_or_else(String::new, rendered);
+        differences.push(Difference { what: name.to_string(), how, before, after });
+    }
+    for file in target.render_shared(&groups)? {
+        let before =
+            fs::read_to_string(paths.current().join(target.name()).join(&file.path)).unwrap_or_default();
+        if before != file.text {
+            let how = if before.is_empty() { "new" } else { "changed" };
+            differences.push(Difference {
+                what: file.path.display().to_string(),
+                how,
+                before,
+                after: file.text,
+            });
+        }
+    }
+    Ok(differences)
+}
+
+fn rendered(piece: Piece) -> String {
+    match piece.origin {
+        Origin::Rendered { configuration, published } => {
+            with_settings(configuration, serde_json::from_slice(&published).ok().as_ref())
+        }
+        Origin::Current => String::new(),
+    }
+}
+
+/// What the engine reads, and below it what the checking program reads, without secrets.
+fn with_settings(mut text: String, published: Option<&Published>) -> String {
+    for sent in published.iter().flat_map(|published| &published.definitions) {
+        let _ = writeln!(text, "\n# probed as registered\n[{}]\ntype = {}", sent.name, sent.kind);
+        for (key, value) in &sent.settings {
+            let value = if key.contains("password") { "********" } else { value };
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
+    text
+}
+
+fn unified(difference: &Difference, colour: bool) -> String {
+    let style = |style: Style| if colour { style } else { Style::new() };
+    let bold = style(Style::new().bold());
+    let mut out = String::new();
+    let Difference { what, how, before, after } = difference;
+    let _ = writeln!(out, "{bold}{what}: {how}{bold:#}");
+    if *how == "held" {
+        out.push_str("  would go as below; it stays until `auto-monitor-server publish --confirm-removal`\n");
+    }
+    for group in TextDiff::from_lines(before, after).unified_diff().context_radius(2).iter_hunks() {
+        let _ = writeln!(out, "{}", group.header());
+        for change in group.iter_changes() {
+            let (sign, painted) = match change.tag() {
+                ChangeTag::Delete => ('-', style(AnsiColor::Red.on_default())),
+                ChangeTag::Insert => ('+', style(AnsiColor::Green.on_default())),
+                ChangeTag::Equal => (' ', Style::new()),
+            };
+            let _ = writeln!(out, "{painted}{sign}{}{painted:#}", change.value().trim_end_matches('\n'));
+        }
+    }
+    out
 }

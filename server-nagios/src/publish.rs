@@ -33,9 +33,9 @@ use crate::target::{Activation, EngineError, Fault, Running, Target, TemplateErr
 
 mod command;
 pub(crate) mod generation;
-mod guard;
+pub(crate) mod guard;
 pub(crate) mod inputs;
-mod trial;
+pub(crate) mod trial;
 mod watch;
 
 pub use command::{LastPublish, publish};

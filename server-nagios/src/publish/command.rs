@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use monitoring_info::registration::Standing;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Published, once, watch};
+use super::{Error, Published, generation, once, watch};
 use crate::configuration::Configuration;
 use crate::durable;
 use crate::paths::Paths;
@@ -40,7 +40,9 @@ impl LastPublish {
         // It is for people alone. Where it cannot be written (a full disk), the publish has failed for the same reason
         // and said so.
         if let Ok(bytes) = serde_json::to_vec(self) {
-            let _ = durable::replace(&Self::path(paths), &bytes, 0o640);
+            let path = Self::path(paths);
+            let _ = durable::replace(&path, &bytes, 0o640)
+                .and_then(|()| generation::hand_over(&paths.state(), &path));
         }
     }
 }

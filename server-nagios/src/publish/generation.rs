@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -67,7 +67,7 @@ pub(crate) struct Entry {
 
 /// A host's part of a set.
 #[derive(Debug, Clone)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     /// What the manifest says of it.
     pub entry: Entry,
     /// Where its files come from.
@@ -76,7 +76,7 @@ pub(super) struct Piece {
 
 /// Where a host's files come from.
 #[derive(Debug, Clone)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// The current generation.
     Current,
     /// Rendered just now.
@@ -107,6 +107,7 @@ impl Manifest {
 /// A set that is being made.
 #[derive(Debug)]
 pub(super) struct Staging {
+    state: PathBuf,
     folder: PathBuf,
     current: PathBuf,
     generations: PathBuf,
@@ -125,8 +126,8 @@ impl Staging {
         current: Option<&Manifest>,
     ) -> Result<Self, Error> {
         let generations = paths.generations();
-        make_folder(&generations)?;
         let staging = Self {
+            state: paths.state(),
             folder: generations.join(".staging"),
             current: paths.current(),
             scratch: generations.join(".scratch"),
@@ -140,10 +141,17 @@ impl Staging {
             placed: BTreeMap::new(),
         };
         staging.discard()?;
-        make_folder(&staging.folder)?;
-        make_folder(&staging.engine_folder().join("hosts"))?;
-        make_folder(&staging.folder.join("published"))?;
-        make_folder(&staging.scratch)?;
+        let engine_folder = staging.engine_folder();
+        for folder in [
+            &staging.generations,
+            &staging.folder,
+            &engine_folder,
+            &engine_folder.join("hosts"),
+            &staging.folder.join("published"),
+            &staging.scratch,
+        ] {
+            staging.make_folder(folder)?;
+        }
         Ok(staging)
     }
 
@@ -180,8 +188,8 @@ impl Staging {
             Origin::Rendered { configuration: text, published }
                 if self.known.get(name) != Some(&piece.entry.digest) =>
             {
-                write(&self.folder.join(configuration), text.as_bytes(), 0o644)?;
-                write(&self.folder.join(document(name)), published, 0o640)?;
+                self.write(&configuration, text.as_bytes(), 0o644)?;
+                self.write(&document(name), published, 0o640)?;
             }
             Origin::Rendered { .. } | Origin::Current => {
                 self.keep(&configuration)?;
@@ -204,7 +212,32 @@ impl Staging {
 
     /// Writes a file that belongs to no single host.
     pub(super) fn share(&self, path: &Path, text: &str) -> Result<(), Error> {
-        write(&self.engine_folder().join(path), text.as_bytes(), 0o644)
+        self.write(&Path::new(self.engine).join(path), text.as_bytes(), 0o644)
+    }
+
+    fn make_folder(&self, path: &Path) -> Result<(), Error> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(path)
+            .and_then(|()| hand_over(&self.state, path))
+            .map_err(|source| Error::File { action: "make the folder", path: path.to_owned(), source })
+    }
+
+    /// Writes a new file, without making it durable. A file of that name goes first: it may be a link to a published
+    /// one.
+    fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+        let path = self.folder.join(path);
+        let fail = |source| Error::File { action: "write", path: path.clone(), source };
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+            _ => {}
+        }
+        let mut file = File::options().write(true).create_new(true).mode(mode).open(&path).map_err(fail)?;
+        // The umask may have taken bits away that the engine's group needs.
+        file.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
+        hand_over(&self.state, &path).map_err(fail)?;
+        file.write_all(content).map_err(fail)
     }
 
     /// Makes the set durable and gives it a number.
@@ -215,7 +248,7 @@ impl Staging {
             path: path.clone(),
             source: error.into(),
         })?;
-        write(&path, &bytes, 0o640)?;
+        self.write(&path, &bytes, 0o640)?;
         let sync = |source: io::Error| Error::File { action: "sync", path: self.folder.clone(), source };
         let folder = File::open(&self.folder).map_err(sync)?;
         rustix::fs::syncfs(&folder).map_err(|error| sync(error.into()))?;
@@ -240,12 +273,14 @@ fn document(name: &HostName) -> PathBuf {
     Path::new("published").join(format!("{name}.json"))
 }
 
-fn make_folder(path: &Path) -> Result<(), Error> {
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|source| Error::File {
-        action: "make the folder",
-        path: path.to_owned(),
-        source,
-    })
+/// Makes what root has made the state folder's owner's and group's: the endpoint and the engine's group read it, and the
+/// next publish may not be root's.
+pub(crate) fn hand_over(state: &Path, path: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = fs::metadata(state)?;
+    lchown(path, Some(owner.uid()), Some(owner.gid()))
 }
 
 fn remove_folder(path: &Path) -> Result<(), Error> {
@@ -255,19 +290,6 @@ fn remove_folder(path: &Path) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-/// Writes a new file, without making it durable. A file of that name goes first: it may be a link to a published one.
-fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
-    let fail = |source| Error::File { action: "write", path: path.to_owned(), source };
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
-        _ => {}
-    }
-    let mut file = File::options().write(true).create_new(true).mode(mode).open(path).map_err(fail)?;
-    // The umask may have taken bits away that the engine's group needs.
-    file.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
-    file.write_all(content).map_err(fail)
 }
 
 /// The numbers of the generations on disk, ascending.

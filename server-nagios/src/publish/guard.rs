@@ -22,7 +22,7 @@ const PERCENT_MAX: usize = 10;
 const SERVICES_MIN: usize = 2;
 
 /// The hosts that are held back, and why, in a sentence.
-pub(super) fn held(inputs: &Inputs, current: &Manifest) -> BTreeMap<HostName, String> {
+pub(crate) fn held(inputs: &Inputs, current: &Manifest) -> BTreeMap<HostName, String> {
     let vanished: Vec<&HostName> =
         current.hosts.keys().filter(|name| !inputs.hosts.contains_key(*name)).collect();
     let mut held = BTreeMap::new();

@@ -23,14 +23,14 @@ use crate::target::{Host, Service, Target};
 
 /// What the registry and the administrator want of each host that either knows.
 #[derive(Debug)]
-pub(super) struct Inputs {
+pub(crate) struct Inputs {
     /// By name.
     pub hosts: BTreeMap<HostName, Wish>,
 }
 
 /// What is wanted of a host.
 #[derive(Debug)]
-pub(super) enum Wish {
+pub(crate) enum Wish {
     /// To be watched.
     Watched(Box<Watched>),
     /// Not to be watched, on purpose.
@@ -44,7 +44,7 @@ pub(super) enum Wish {
 
 /// A host to be watched.
 #[derive(Debug, Clone)]
-pub(super) struct Watched {
+pub(crate) struct Watched {
     /// For the engine.
     pub host: Host,
     /// For the checking program.
@@ -55,7 +55,7 @@ pub(super) struct Watched {
 
 impl Inputs {
     /// Reads everything.
-    pub(super) fn load(paths: &Paths, configuration: &Configuration, now: SystemTime) -> Result<Self, Error> {
+    pub(crate) fn load(paths: &Paths, configuration: &Configuration, now: SystemTime) -> Result<Self, Error> {
         let overrides = administrator::load(paths).map_err(Error::Administrator)?;
         let mut hosts = BTreeMap::new();
         let names = match registry::names(paths) {

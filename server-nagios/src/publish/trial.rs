@@ -44,7 +44,7 @@ pub(super) struct Trial<'a> {
 }
 
 /// Renders a host.
-pub(super) fn render(target: &dyn Target, watched: &Watched) -> Result<Piece, TemplateError> {
+pub(crate) fn render(target: &dyn Target, watched: &Watched) -> Result<Piece, TemplateError> {
     let file = target.render_host(&watched.host)?;
     // Plain data into memory: cannot fail, and an empty document would be UNKNOWN at every check.
     let published = serde_json::to_vec(&watched.published).unwrap_or_default();

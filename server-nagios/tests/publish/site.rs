@@ -177,7 +177,6 @@ impl Site {
         self.store(&record);
     }
 
-    #[allow(dead_code, reason = "each test program uses its part")]
     pub fn opt_out(&self, name: &str, services: &[&str]) {
         let mut record = registry::load(&self.paths, &host(name)).unwrap().unwrap();
         record.registration.generation += 1;
