@@ -5,7 +5,7 @@
 //! ```sh
 //! mkdir -p fuzz/corpus/definition_file
 //! cargo +nightly fuzz run definition_file fuzz/corpus/definition_file ../tests/valid ../tests/invalid fuzz/seeds \
-//!     -- -dict=fuzz/definition_file.dict -max_total_time=60
+//!     -- -dict=fuzz/definition_file.dict -max_len=4096 -max_total_time=60
 //! ```
 #![no_main]
 

@@ -91,7 +91,7 @@ fn a_definition_is_the_same_behind_the_wire(mut definition: Definition) {
 
 fn edits_do_what_they_say(overrides: &Overrides, text: &str) {
     let today = jiff::civil::date(2026, 11, 20);
-    let names = overrides.patterns().take(3).cloned();
+    let names = overrides.patterns().take(1).cloned();
     for pattern in names.chain("apache2".parse::<Pattern>()) {
         if let Ok(edited) = overrides::disable(text, &pattern, Some("because"), None) {
             if edited.len() <= monitoring_info::ini::FILE_MAX {
