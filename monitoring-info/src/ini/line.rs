@@ -83,6 +83,7 @@ impl<'a> Line<'a> {
             if let Some((at, c)) = part.char_indices().find(|&(_, c)| odd(c)) {
                 let message = match c {
                     '\r' => "a carriage return inside a line".to_owned(),
+                    '\t' => "a tab inside a name, a key or a value".to_owned(),
                     c => format!("the control character {}", c.escape_default()),
                 };
                 return Err(Fault::new(
@@ -141,33 +142,39 @@ impl<'a> Line<'a> {
         Ok(name)
     }
 
+    /// Why a line without `=` that is neither header nor comment is refused.
+    fn neither(self) -> Fault {
+        let whole = self.spot(self.trimmed());
+        if self.text.starts_with(BLANKS) {
+            return Fault::new(
+                whole,
+                "this line has no `=`; a value cannot be continued on the next line",
+                "put the whole value on one line",
+            );
+        }
+        let help = match self.trimmed().split_once(BLANKS) {
+            Some((key, value)) if is_key(key) => {
+                format!("{}, or begin a comment with `#`", right(key, value.trim_start_matches(BLANKS)))
+            }
+            _ => "begin a comment with `#`".to_owned(),
+        };
+        Fault::new(whole, "this line is neither `[name]`, nor `key = value`, nor a comment", help)
+    }
+
     /// The key and the value of a line that is no header.
     pub(super) fn entry(self) -> Result<(&'a str, &'a str), Fault> {
         let trimmed = self.trimmed();
         let halves = self.halves();
         let has_key = halves.is_some_and(|(key, _)| is_key(key));
         if let Some((key, value)) = self.joined_by_colon().filter(|_| !has_key) {
-            let value = if key.eq_ignore_ascii_case("password") { "…" } else { value };
-            let right = format!("{key} = {value}");
             return Err(Fault::new(
                 self.spot(trimmed),
                 "a key and its value are joined by `=`, not by `:`",
-                format!("write {}", quoted(&right)),
+                right(key, value),
             ));
         }
         let Some((key, value)) = halves else {
-            let (message, help) = if self.text.starts_with(BLANKS) {
-                (
-                    "this line has no `=`; a value cannot be continued on the next line",
-                    "put the whole value on one line",
-                )
-            } else {
-                (
-                    "this line is neither `[name]`, nor `key = value`, nor a comment",
-                    "begin a comment with `#`",
-                )
-            };
-            return Err(Fault::new(self.spot(trimmed), message, help));
+            return Err(self.neither());
         };
         if key.is_empty() {
             return Err(Fault::new(
@@ -202,6 +209,16 @@ impl<'a> Line<'a> {
         }
         Ok((key, value))
     }
+}
+
+/// How a key and its value are written.
+fn right(key: &str, value: &str) -> String {
+    if value.is_empty() {
+        return format!("write `{key} = …`, or `[{key}]` if it is the name of a service");
+    }
+    // No message shows a password.
+    let value = if key.eq_ignore_ascii_case("password") { "…" } else { value };
+    format!("write {}", quoted(&format!("{key} = {value}")))
 }
 
 fn is_key(text: &str) -> bool {
