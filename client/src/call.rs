@@ -107,9 +107,8 @@ impl<'a> Caller<'a> {
             }
         }
         let refused = answer.reply.refusal.as_ref().map(|refusal| refusal.code);
-        if let (Some(RefusalCode::Generation), Some(held)) = (refused, answer.reply.generation)
-            && held >= generation
-        {
+        let held = answer.reply.generation.filter(|held| *held >= generation);
+        if let (Some(RefusalCode::Generation), Some(held)) = (refused, held) {
             generation = held.saturating_add(1);
             if let Some(registration) = &mut request.registration {
                 registration.generation = generation;

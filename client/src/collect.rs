@@ -283,11 +283,11 @@ impl Collector<'_> {
         let Some(setting) = draft.settings.iter().find(|setting| setting.key == "password") else {
             return;
         };
-        if let Some((owner, mode)) = self.access.remove(&setting.file.path)
-            && let Some(problem) = exposed(&setting.file.path, owner, mode)
-        {
-            self.problems.push(setting.file.locate(problem, setting.key_place));
-        }
+        let warning = self
+            .access
+            .remove(&setting.file.path)
+            .and_then(|(owner, mode)| exposed(&setting.file.path, owner, mode));
+        self.problems.extend(warning.map(|problem| setting.file.locate(problem, setting.key_place)));
     }
 
     /// Puts the password in the place of the file that holds it.

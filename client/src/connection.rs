@@ -1,6 +1,7 @@
 //! One session with a server: connect, show our key, say a verb, hand over a document, take the answer.
 //!
-//! Nothing here waits without end: connecting, every step of SSH and the whole have their time. And nothing is said
+//! Nothing here waits without end: connecting, every step of SSH and the whole have their time (the resolver has its
+//! own, resolv.conf(5), and is not asked where the server is given as an address). And nothing is said
 //! that need not be: the key is offered at once (no `none` request to learn what the server accepts, it accepts keys
 //! alone), compression is off, and Nagle's algorithm too, which would make each of the small packets wait for the
 //! acknowledgement of the one before.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use crate::root::reason;
 
 /// How a command ended; the numbers are part of the interface.
@@ -48,15 +50,18 @@ impl From<Status> for ExitCode {
 }
 
 /// Why a command could not do its work, and what to do next.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Failure {
     /// How the command ends.
+    #[serde(skip)]
     pub status: Status,
     /// What was attempted on what, and why it did not work.
+    #[serde(rename = "error")]
     pub message: String,
     /// What to do next.
     pub help: Option<String>,
     /// Whether this is no failure where nobody attends: until a person has spoken, there is nothing to do.
+    #[serde(skip)]
     pub waits_for_person: bool,
 }
 

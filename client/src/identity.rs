@@ -12,6 +12,7 @@ use ssh_key::{Algorithm, Fingerprint, HashAlg, LineEnding, PrivateKey};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::root::{CONFIGURATION, Root};
+use crate::state::UNFINISHED;
 
 const KEY_FILE: &str = "id_ed25519";
 /// A key file is under 1 KiB.
@@ -92,7 +93,7 @@ fn make(root: &Root) -> Result<(), Failure> {
             key.to_openssh(LineEnding::LF)
         })
         .map_err(|error| Failure::here(format!("cannot make the host's key: {error}")))?;
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(fail)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(fail)?;
     file.write_all(pem.as_bytes()).map_err(fail)?;
     file.as_file().sync_all().map_err(fail)?;
     match file.persist_noclobber(&path) {
@@ -158,9 +159,8 @@ fn complete(system: &str, hosts: &str, resolver: &str) -> String {
         let full = |name: &&&str| {
             name.strip_prefix(&short).is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
         };
-        if names.contains(&short.as_str())
-            && let Some(full) = names.iter().find(full)
-        {
+        let meant = names.contains(&short.as_str());
+        if let Some(full) = names.iter().find(full).filter(|_| meant) {
             return full.trim_end_matches('.').to_owned();
         }
     }

@@ -48,6 +48,9 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let screen = Screen { json: arguments.json };
     let status = dispatch(arguments, screen).unwrap_or_else(|failure| {
+        if screen.json {
+            screen.json(&failure);
+        }
         screen.failure(&failure);
         failure.status
     });

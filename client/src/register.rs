@@ -165,19 +165,21 @@ fn until_done(
 ) -> Result<Status, Failure> {
     let until = options.wait.map(|wait| Instant::now() + wait);
     let mut pause = PAUSE.0;
-    let mut done: Vec<String> = Vec::new();
+    let mut done: Vec<Outcome> = Vec::new();
     loop {
-        turn.begin()?;
+        if turn.begin()? {
+            // Something may have changed, which those that are done have not been told.
+            done.clear();
+        }
         let mut report = once(root, screen, options, &done)?;
         let again = report.servers.iter().any(|outcome| outcome.worth_another_try);
         let left = until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
         if !again || left.is_zero() {
+            report.servers.splice(0..0, done);
             return Ok(tell(screen, options, &mut report));
         }
-        done.extend(
-            report.servers.iter().filter(|outcome| outcome.registered).map(|outcome| outcome.server.clone()),
-        );
-        // Full jitter here too, from half the pause on, because `--wait 30s` of all hosts at once is what an upgrade is.
+        done.extend(report.servers.into_iter().filter(|outcome| outcome.registered));
+        // With jitter here too, because the upgrade that calls `--wait 30s` may be that of a thousand hosts.
         let half = u64::try_from(pause.as_millis() / 2).unwrap_or(u64::MAX);
         std::thread::sleep((pause / 2 + Duration::from_millis(OsRng.next_u64() % (half + 1))).min(left));
         pause = (pause * 2).min(PAUSE.1);
@@ -185,13 +187,13 @@ fn until_done(
 }
 
 /// Collects and pushes once, to the servers that are not done.
-fn once(root: &Root, screen: Screen, options: Options, done: &[String]) -> Result<Report, Failure> {
+fn once(root: &Root, screen: Screen, options: Options, done: &[Outcome]) -> Result<Report, Failure> {
     let configuration = configuration(root, screen)?;
     let mut state = state(root, screen)?;
     let now = Timestamp::now();
     let due: Vec<ServerAddress> = servers(&configuration, &state)
         .into_iter()
-        .filter(|server| !done.contains(&server.to_string()))
+        .filter(|server| done.iter().all(|outcome| outcome.server != server.to_string()))
         .filter(|server| {
             let known = state.server(server);
             !options.unattended || (options.wait.is_some() || known.is_due(now)) && !known.deregistered

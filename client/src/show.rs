@@ -168,17 +168,16 @@ fn watched(collected: &Collected, host: &HostName, address: IpAddr) -> Shown {
     let mut settings = settings(draft);
     for key in kind.keys() {
         // What was said by a person is shown as it was said; here only what nobody said.
-        if !draft.settings.iter().any(|setting| setting.key == key.name)
-            && definition.value(key.name).is_none()
-            && let Some(value) = definition.value_for(key.name, host)
-        {
-            settings.push(ShownSetting {
-                key: key.name.to_owned(),
-                value: value.to_string(),
-                file: None,
-                line: None,
-            });
+        let said = draft.settings.iter().any(|setting| setting.key == key.name);
+        if said || definition.value(key.name).is_some() {
+            continue;
         }
+        settings.extend(definition.value_for(key.name, host).map(|value| ShownSetting {
+            key: key.name.to_owned(),
+            value: value.to_string(),
+            file: None,
+            line: None,
+        }));
     }
     let subject = Subject { host, address, definition };
     Shown {

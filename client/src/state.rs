@@ -182,6 +182,19 @@ fn backoff(failures: u32, random: u64) -> Duration {
     BACKOFF_LEAST + Duration::from_secs(random % (span + 1))
 }
 
+/// What the names of files begin with that are not yet what they will be.
+pub const UNFINISHED: &str = ".new-";
+
+/// Removes what killed processes left unfinished in a folder that only the caller writes to. What cannot be removed
+/// harms nobody.
+pub fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+}
+
 /// Replaces a file as a whole: it is either the old one or the new one. Not `durable`, a power cut may bring the old
 /// one back, or (on some file systems) leave an empty one.
 ///
@@ -189,7 +202,7 @@ fn backoff(failures: u32, random: u64) -> Duration {
 /// Whatever the file system says; the old one stays.
 pub fn replace(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
     file.write_all(content)?;
     if durable {
         file.as_file().sync_all()?;

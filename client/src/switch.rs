@@ -16,6 +16,7 @@ use crate::collect;
 use crate::failure::{Failure, Status};
 use crate::root::{OVERRIDES, Root, Unreadable};
 use crate::screen::{DIM, GOOD, NEXT, Screen, WARNING, paint};
+use crate::state::{UNFINISHED, sweep};
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -77,6 +78,7 @@ fn edit(root: &Root, change: impl FnOnce(&str) -> Result<String, EditError>) -> 
     // The folder is the lock: it needs no file that anybody would wonder about, and two edits at once lose nothing.
     let lock = fs::File::open(folder).map_err(|error| fail("lock the folder of", &error))?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|error| fail("lock the folder of", &error.into()))?;
+    sweep(folder);
     let (bytes, mode) = match root.read(Path::new(OVERRIDES), FILE_MAX) {
         Ok(contents) => (contents.bytes, contents.mode),
         Err(Unreadable::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => (Vec::new(), 0o644),
@@ -103,7 +105,7 @@ fn edit(root: &Root, change: impl FnOnce(&str) -> Result<String, EditError>) -> 
 fn replace(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut file =
-        tempfile::Builder::new().prefix(".new-").tempfile_in(path.parent().unwrap_or(Path::new("/")))?;
+        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(path.parent().unwrap_or(Path::new("/")))?;
     file.write_all(content)?;
     file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;

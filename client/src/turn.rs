@@ -13,7 +13,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
@@ -21,6 +21,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::failure::Failure;
 use crate::identity::make_state_folder;
 use crate::root::Root;
+use crate::state::sweep;
 
 /// How often a waiting person looks whether the running one is done.
 const LOOK: Duration = Duration::from_millis(50);
@@ -72,7 +73,11 @@ impl Turns {
         let fail = |error: io::Error| Failure::io(format!("lock {}", self.lock.display()), &error);
         let file = File::options().create(true).truncate(false).write(true).open(&self.lock).map_err(fail)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Turn { _lock: file, flag: self.flag.clone() })),
+            Ok(()) => {
+                // Whoever has the turn is the only one who writes here, so these are of runs that were killed.
+                sweep(self.lock.parent().unwrap_or(Path::new("/")));
+                Ok(Some(Turn { _lock: file, flag: self.flag.clone() }))
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(fail(error.into())),
         }
@@ -103,16 +108,16 @@ impl Turns {
 }
 
 impl Turn {
-    /// Says that the run that begins now is the one that was wanted. To be called before anything is looked at.
+    /// Says that the run that begins now is the one that was wanted, and whether one was. To be called before anything
+    /// is looked at.
     ///
     /// # Errors
     /// The flag cannot be lowered.
-    pub fn begin(&self) -> Result<(), Failure> {
+    pub fn begin(&self) -> Result<bool, Failure> {
         match fs::remove_file(&self.flag) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Failure::io(format!("begin a run with {}", self.flag.display()), &error))
-            }
-            _ => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Failure::io(format!("begin a run with {}", self.flag.display()), &error)),
         }
     }
 }

@@ -223,7 +223,7 @@ impl Endpoint {
 
     /// How often a verb was called.
     pub fn calls(&self, verb: &str) -> usize {
-        (1..).take_while(|n| self.folder.path().join(format!("request-{verb}.{n}")).exists()).count()
+        (1..1000).take_while(|n| self.folder.path().join(format!("request-{verb}.{n}")).exists()).count()
     }
 
     fn log(&self) -> String {
