@@ -149,9 +149,9 @@ impl Nagios {
         Ok(())
     }
 
-    /// Its process, while it runs.
-    pub fn process(&mut self) -> Option<&mut Process> {
-        self.process.as_mut()
+    /// Whether it was started and has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::has_ended)
     }
 
     /// Ends it.

@@ -60,6 +60,11 @@ impl Process {
         }
     }
 
+    /// Whether the process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     fn end(&mut self) {
         // The group's leader has this id until it is waited for, so the signal reaches nobody else.
         let group = Pid::from_child(&self.child);
@@ -68,8 +73,8 @@ impl Process {
         }
         let below = descendants(self.child.id());
         let _ = kill_process_group(group, Signal::TERM);
-        for id in below {
-            let _ = kill_process(id, Signal::TERM);
+        for running in below {
+            let _ = kill_process(running.id, Signal::TERM);
         }
         let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline {
@@ -89,24 +94,42 @@ impl Drop for Process {
     }
 }
 
+/// A process that runs.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// Its id.
+    pub id: Pid,
+    /// Its program's name, of which the kernel keeps 15 bytes.
+    pub name: String,
+}
+
 /// Every process below this one. Nagios's workers put each probe into a process group of its own, which a signal to
 /// Nagios's group does not reach; a probe may well run for another ten seconds.
-fn descendants(ancestor: u32) -> Vec<Pid> {
-    let mut parents = Vec::new();
+#[must_use]
+pub fn descendants(ancestor: u32) -> Vec<Running> {
+    let mut running = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let id = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+        // `PID (NAME) STATE PARENT …`; the name may hold anything, even a `)`. What is no process has no such file.
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // `PID (NAME) STATE PARENT …`; the name may hold anything, even a `)`.
-        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<i32>().ok());
-        parents.extend(id.zip(parent));
+        let parsed = stat.rsplit_once(") ").and_then(|(before, after)| {
+            let (id, name) = before.split_once(" (")?;
+            let mut fields = after.split(' ');
+            let alive = fields.next()? != "Z";
+            let parent = fields.next()?.parse::<i32>().ok()?;
+            let id = Pid::from_raw(id.parse().ok()?)?;
+            alive.then(|| (parent, Running { id, name: name.to_owned() }))
+        });
+        running.extend(parsed);
     }
-    let mut found: Vec<i32> = i32::try_from(ancestor).into_iter().collect();
-    let mut at = 0;
-    while let Some(&parent) = found.get(at) {
-        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(id, _)| *id));
-        at += 1;
+    let mut ancestors: Vec<i32> = i32::try_from(ancestor).into_iter().collect();
+    let mut found = Vec::new();
+    while let Some(ancestor) = ancestors.pop() {
+        for (_, child) in running.iter().filter(|(parent, _)| *parent == ancestor) {
+            ancestors.push(child.id.as_raw_nonzero().get());
+            found.push(child.clone());
+        }
     }
-    found.into_iter().skip(1).filter_map(Pid::from_raw).collect()
+    found
 }
 
 /// The end of a log, for an error.

@@ -130,14 +130,25 @@ impl Site {
         Process::start(name, &self.installed.program("auto-monitor-server"), &arguments, &log)
     }
 
-    /// The endpoint's process, while it runs.
-    pub fn endpoint_process(&mut self) -> Option<&mut Process> {
-        self.endpoint.as_mut()
-    }
-
-    /// The publisher's process, while it runs.
-    pub fn publisher_process(&mut self) -> Option<&mut Process> {
-        self.publisher.as_mut()
+    /// Starts whatever was started and has ended, as systemd does, and says what it was.
+    ///
+    /// # Errors
+    /// It does not start again.
+    pub fn restart_what_ended(&mut self) -> Result<Vec<&'static str>> {
+        let mut restarted = Vec::new();
+        if self.endpoint.as_mut().is_some_and(Process::has_ended) {
+            self.start_endpoint()?;
+            restarted.push("endpoint");
+        }
+        if self.publisher.as_mut().is_some_and(Process::has_ended) {
+            self.start_publisher()?;
+            restarted.push("publisher");
+        }
+        if self.nagios.has_ended() {
+            self.nagios.start()?;
+            restarted.push("nagios");
+        }
+        Ok(restarted)
     }
 
     /// The fingerprint of the endpoint's key, which its administrator tells those of the hosts.

@@ -46,12 +46,12 @@ fn run() -> Result<bool> {
     let mut site = Site::lay_out(folder.path(), own_network())?;
     let outcomes = [check(&site)?, probe(&site)?, register(&mut site)?];
     println!(
-        "{:38}  {:>9}  {:30}  {:>9}  {:22}  {:18}",
+        "{:38}  {:>9}  {:34}  {:>9}  {:22}  {:18}",
         "WHAT", "MEDIAN", "BESIDE IT", "MEDIAN", "MEASURED", "BOUND"
     );
     for outcome in &outcomes {
         println!(
-            "{:38}  {:6.2} ms  {:30}  {:6.2} ms  {:22}  {:18}  {}",
+            "{:38}  {:6.2} ms  {:34}  {:6.2} ms  {:22}  {:18}  {}",
             outcome.what,
             outcome.ours,
             outcome.beside,
