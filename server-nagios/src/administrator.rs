@@ -201,28 +201,19 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<HostOverride, Vec<Problem>> {
         );
     }
     for entry in &document.head.entries {
-        match KEYS.iter().find(|key| key.name == entry.key) {
-            Some(key) => {
-                if let Err(invalid) = (key.set)(&mut say, &entry.value) {
-                    let message = format!("the value of `{}` is wrong: {}", key.name, invalid.message);
-                    fault(Problem::error(message).help(invalid.help), entry.value_place);
+        let Some(key) = KEYS.iter().find(|key| key.name == entry.key) else {
+            let help = match suggestion(&entry.key, KEYS.iter().map(|key| key.name)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    format!("the keys are {}", KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", "))
                 }
-            }
-            None => {
-                let help = match suggestion(&entry.key, KEYS.iter().map(|key| key.name)) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => {
-                        format!(
-                            "the keys are {}",
-                            KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")
-                        )
-                    }
-                };
-                fault(
-                    Problem::error(format!("unknown key {}", quoted(&entry.key))).help(help),
-                    entry.key_place,
-                );
-            }
+            };
+            fault(Problem::error(format!("unknown key {}", quoted(&entry.key))).help(help), entry.key_place);
+            continue;
+        };
+        if let Err(invalid) = (key.set)(&mut say, &entry.value) {
+            let message = format!("the value of `{}` is wrong: {}", key.name, invalid.message);
+            fault(Problem::error(message).help(invalid.help), entry.value_place);
         }
     }
     if problems.is_empty() {

@@ -35,9 +35,9 @@ struct Difference {
 ///
 /// # Errors
 /// It could not be run.
-pub fn diff(context: &Context, arguments: cli::Output) -> anyhow::Result<ExitCode> {
+pub fn diff(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode> {
     let differences = differences(context)?;
-    if arguments.json {
+    if output.json {
         let changes: Vec<_> = differences
             .iter()
             .map(|difference| {

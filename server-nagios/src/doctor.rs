@@ -42,9 +42,9 @@ struct Finding {
 ///
 /// # Errors
 /// The result cannot be printed.
-pub fn doctor(context: &Context, arguments: cli::Output) -> anyhow::Result<ExitCode> {
+pub fn doctor(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode> {
     let findings = examine(context);
-    if arguments.json {
+    if output.json {
         anstream::println!("{}", serde_json::to_string(&findings)?);
     } else {
         for finding in &findings {
@@ -312,7 +312,7 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
             }
         }
         Running::No { reason } => {
-            findings.push(fault("Nagios", format!("does not run: {reason}"), "systemctl start nagios4"))
+            findings.push(fault("Nagios", format!("does not run: {reason}"), "systemctl start nagios4"));
         }
     }
     findings

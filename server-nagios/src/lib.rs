@@ -121,9 +121,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::List(output) => hosts::list(&context, &output),
         Command::Show(arguments) => hosts::show(&context, &arguments),
         Command::Publish(arguments) => publish::publish(&context, arguments),
-        Command::Diff(arguments) => diff::diff(&context, arguments),
+        Command::Diff(output) => diff::diff(&context, &output),
         Command::Explain(arguments) => explain::explain(&context, arguments),
-        Command::Doctor(arguments) => doctor::doctor(&context, arguments),
-        Command::Status(arguments) => status::status(&context, arguments),
+        Command::Doctor(output) => doctor::doctor(&context, &output),
+        Command::Status(output) => status::status(&context, &output),
     }
 }

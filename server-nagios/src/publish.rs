@@ -178,7 +178,8 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
             if manifest.inputs == digest && !confirm_removal && !vanished_is_new(manifest, &inputs) =>
         {
             target.include().map_err(Error::NotIncluded)?;
-            // A process killed after the swap has not come to this.
+            // A process that was killed after the swap has come to neither of these.
+            catch_up(paths, &target, manifest)?;
             let leftovers = tidy(paths, manifest, &inputs);
             return Ok(Published { leftovers, ..summary(Some(manifest), false) });
         }
@@ -210,8 +211,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     };
     staging.finish(&manifest)?;
     swap(paths, &target, &manifest)?;
-    let leftovers = staging.discard().err().map(|error| error.to_string());
-    let leftovers = leftovers.or_else(|| tidy(paths, &manifest, &inputs));
+    let leftovers = tidy(paths, &manifest, &inputs);
     Ok(Published { leftovers, ..summary(Some(&manifest), true) })
 }
 
@@ -301,6 +301,28 @@ fn swap(paths: &Paths, target: &dyn Target, manifest: &Manifest) -> Result<(), E
         }
     };
     Err(Error::NotActivated { reason, then })
+}
+
+/// Has the engine read what is current, if it has not since the swap.
+fn catch_up(paths: &Paths, target: &dyn Target, manifest: &Manifest) -> Result<(), Error> {
+    let swapped = fs::symlink_metadata(paths.current()).and_then(|link| link.modified());
+    // One that does not run reads it when it starts.
+    if !matches!(target.running(), Running::Yes { .. })
+        || swapped.is_ok_and(|time| target.has_read_since(time))
+    {
+        return Ok(());
+    }
+    match target.activate() {
+        Activation::Confirmed => Ok(()),
+        Activation::Failed { reason } => Err(Error::NotActivated {
+            reason,
+            then: format!(
+                "generation {} is in force as soon as {} reads it",
+                manifest.generation,
+                target.title()
+            ),
+        }),
+    }
 }
 
 /// What follows a publish and is repeated by the next one: the notes' files, tombstones, old generations.

@@ -32,9 +32,9 @@ struct Standings {
 ///
 /// # Errors
 /// It could not be run.
-pub fn status(context: &Context, arguments: cli::Output) -> anyhow::Result<ExitCode> {
+pub fn status(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode> {
     let standings = Standings::gather(context)?;
-    if arguments.json {
+    if output.json {
         anstream::println!("{}", standings.json());
     } else {
         anstream::print!("{}", standings.shown());

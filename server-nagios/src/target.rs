@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use monitoring_info::host::{HostName, ServiceName, Tag};
@@ -270,6 +270,9 @@ pub trait Target: fmt::Debug {
 
     /// Makes the running engine read the current set, and waits until it has.
     fn activate(&self) -> Activation;
+
+    /// Whether the engine has read its configuration since this time.
+    fn has_read_since(&self, time: SystemTime) -> bool;
 
     /// The files of the administrator's own engine configuration and of the templates in use: a publish whose other
     /// inputs are unchanged, and for which these are unchanged too, would give what is there already.

@@ -28,10 +28,7 @@ fn a_registered_host_is_watched_by_the_running_nagios() {
     assert_eq!(standing(&site, "web1.example.org"), Some(Standing::Waiting));
     let published = site.published();
     assert_eq!((published.hosts, published.services, published.changed), (1, 3, true));
-    assert_eq!(
-        site.services("web1.example.org"),
-        ["host registration", "http", "http certificate", "ssh"]
-    );
+    assert_eq!(site.services("web1.example.org"), ["host registration", "http", "http certificate", "ssh"]);
     let objects = site.objects();
     for group in ["auto-monitor-type-http", "auto-monitor-type-ssh", "auto-monitor-tag-customer-a"] {
         assert!(objects.contains(&format!("\thostgroup_name\t{group}\n")), "{group}");
@@ -217,5 +214,7 @@ fn a_damaged_record_leaves_its_host_as_it_was() {
     let published = site.published();
     assert_eq!(published.hosts, 2);
     assert_eq!(site.services("web1.example.org"), ["host registration", "http", "ssh"]);
-    assert!(published.notes[&host("web1.example.org")].publication.reason.as_ref().unwrap().contains("damaged"));
+    assert!(
+        published.notes[&host("web1.example.org")].publication.reason.as_ref().unwrap().contains("damaged")
+    );
 }

@@ -40,7 +40,10 @@ fn a_template_with_a_fault_of_syntax() {
     unharmed(&site);
     site.write(&format!("{TEMPLATES}/host.cfg.hbs"), "define host {\n host_name {{nam}}\n}\n");
     let told = site.refused();
-    assert!(told.contains("host.cfg.hbs, line 2, does not work: there is no `nam` to be filled in"), "{told}");
+    assert!(
+        told.contains("host.cfg.hbs, line 2, does not work: there is no `nam` to be filled in"),
+        "{told}"
+    );
     unharmed(&site);
     site.remove(&format!("{TEMPLATES}/host.cfg.hbs"));
     assert_eq!(site.published().hosts, 2);
@@ -80,7 +83,10 @@ fn the_administrators_own_configuration_is_broken() {
     site.write("etc/nagios4/conf.d/mine.cfg", "define host {\n host_nam x\n}\n");
     let told = site.refused();
     assert!(told.contains("its own configuration, which is not ours"), "{told}");
-    assert!(told.contains("etc/nagios4/conf.d/mine.cfg:2: Invalid host object directive 'host_nam'"), "{told}");
+    assert!(
+        told.contains("etc/nagios4/conf.d/mine.cfg:2: Invalid host object directive 'host_nam'"),
+        "{told}"
+    );
     unharmed(&site);
     site.remove("etc/nagios4/conf.d/mine.cfg");
     assert_eq!(site.published().hosts, 2);
@@ -103,7 +109,9 @@ fn nagios_is_not_installed() {
     let mut site = site();
     site.configuration.nagios = "/nonexistent/nagios4".into();
     let told = site.refused();
-    assert!(told.contains("cannot run /nonexistent/nagios4; install the engine, or set `nagios` in server.conf"));
+    assert!(
+        told.contains("cannot run /nonexistent/nagios4; install the engine, or set `nagios` in server.conf")
+    );
     unharmed(&site);
 }
 
@@ -215,10 +223,13 @@ fn what_clashes_with_the_administrators_objects_gives_way() {
     let published = site.published();
     assert_eq!((published.hosts, published.notes.len()), (1, 3));
     let objects = site.objects();
-    assert!(objects.contains("\taddress\t192.0.2.77\n") && !objects.contains("\thost_name\tweb2.example.org\n"));
+    assert!(
+        objects.contains("\taddress\t192.0.2.77\n") && !objects.contains("\thost_name\tweb2.example.org\n")
+    );
     assert!(objects.contains("\talias\tmy ssh\n"));
     assert_eq!(site.services("web3.example.org"), ["host registration", "http", "ssh"]);
-    let theirs = objects.contains("\thost_name\tweb3.example.org\n\tservice_description\thttp\n\tcheck_period\t")
+    let theirs = objects
+        .contains("\thost_name\tweb3.example.org\n\tservice_description\thttp\n\tcheck_period\t")
         || objects.split("define ").any(|object| {
             object.contains("\thost_name\tweb3.example.org\n")
                 && object.contains("\tservice_description\thttp\n")
@@ -271,6 +282,25 @@ fn leftovers_of_a_killed_publish_are_no_obstacle() {
 }
 
 #[test]
+fn a_publish_that_was_killed_between_swap_and_reload_is_finished() {
+    let site = Site::running();
+    site.register("web1.example.org", &["ssh"]);
+    site.published();
+    // As after a kill: what is current is not what Nagios has read.
+    let current = site.paths.current();
+    fs::remove_file(&current).unwrap();
+    std::os::unix::fs::symlink("generations/1", &current).unwrap();
+    let cache = site.root().join("var/lib/nagios4/objects.cache");
+    let read = || fs::metadata(&cache).unwrap().modified().unwrap();
+    let before = read();
+    assert!(!site.published().changed);
+    let caught_up = read();
+    assert!(caught_up > before);
+    site.published();
+    assert_eq!(read(), caught_up);
+}
+
+#[test]
 fn a_state_folder_that_cannot_be_written() {
     let site = site();
     let generations = site.paths.generations();
@@ -294,7 +324,8 @@ impl Mounted {
     fn tmpfs(path: std::path::PathBuf, size: &str) -> Option<Self> {
         fs::create_dir_all(&path).unwrap();
         let options = format!("size={size},mode=755");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(&path).output().ok()?;
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(&path).output().ok()?;
         mounted.status.success().then_some(Self(path))
     }
 }
@@ -326,7 +357,10 @@ fn a_full_disk_and_a_read_only_one() {
     {}
     let error = site.publish().unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
-    assert!(error.to_string().starts_with("cannot ") && source.contains("No space left"), "{error}: {source}");
+    assert!(
+        error.to_string().starts_with("cannot ") && source.contains("No space left"),
+        "{error}: {source}"
+    );
     unharmed(&site);
     fs::remove_file(filler).unwrap();
     let remount = |how| Command::new("mount").args(["-o", how]).arg(&mounted.0).status().unwrap().success();

@@ -31,6 +31,11 @@ use crate::target::Group;
 /// How many generations are kept, the current one among them.
 const KEPT: usize = 5;
 
+/// The folder of a set that is being made.
+const STAGING: &str = ".staging";
+/// The folder of what the engine writes while it verifies.
+const SCRATCH: &str = ".scratch";
+
 /// What a generation holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
@@ -128,9 +133,9 @@ impl Staging {
         let generations = paths.generations();
         let staging = Self {
             state: paths.state(),
-            folder: generations.join(".staging"),
+            folder: generations.join(STAGING),
             current: paths.current(),
-            scratch: generations.join(".scratch"),
+            scratch: generations.join(SCRATCH),
             generations,
             engine,
             known: current
@@ -261,10 +266,7 @@ impl Staging {
 
     /// Removes what is not to stay.
     pub(super) fn discard(&self) -> Result<(), Error> {
-        for folder in [&self.folder, &self.scratch] {
-            remove_folder(folder)?;
-        }
-        Ok(())
+        discard(&self.generations)
     }
 }
 
@@ -290,6 +292,11 @@ fn remove_folder(path: &Path) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+fn discard(generations: &Path) -> Result<(), Error> {
+    remove_folder(&generations.join(STAGING))?;
+    remove_folder(&generations.join(SCRATCH))
 }
 
 /// The numbers of the generations on disk, ascending.
@@ -333,8 +340,9 @@ pub(super) fn point(paths: &Paths, generation: Option<u64>) -> Result<(), Error>
     durable::sync_folder(&paths.state()).map_err(fail)
 }
 
-/// Removes generations that are neither current nor among the newest.
+/// Removes generations that are neither current nor among the newest, and what an interrupted publish has left.
 pub(super) fn prune(paths: &Paths) -> Result<(), Error> {
+    discard(&paths.generations())?;
     let current = current_number(paths);
     let numbers = numbers(paths)?;
     let old = numbers.len().saturating_sub(KEPT);

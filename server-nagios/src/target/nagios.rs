@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -293,6 +294,12 @@ impl Target for Nagios {
 
     fn activate(&self) -> Activation {
         self.process().reload()
+    }
+
+    fn has_read_since(&self, time: SystemTime) -> bool {
+        let cache = self.process().object_cache().ok();
+        let read = cache.and_then(|cache| fs::metadata(cache).ok()?.modified().ok());
+        read.is_some_and(|read| read >= time)
     }
 
     fn watched_files(&self) -> Vec<PathBuf> {

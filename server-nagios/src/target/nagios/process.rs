@@ -134,7 +134,7 @@ impl Process {
         let before = identity(&cache);
         let started = SystemTime::now();
         if let Some(command) = &self.reload_command {
-            self.command(command)?;
+            run(command)?;
         } else {
             let process = self.find().map_err(|reason| format!("Nagios is not running: {reason}"))?;
             kill_process(process, Signal::HUP).map_err(|error| {
@@ -176,28 +176,29 @@ impl Process {
             .path("object_cache_file")
             .ok_or_else(|| format!("{} names no object_cache_file", self.configuration.display()))
     }
+}
 
-    fn command(&self, command: &str) -> Result<(), String> {
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", command])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("cannot run the reload-command `{command}`: {error}"))?;
-        let deadline = Instant::now() + TIME_MAX * 3;
-        loop {
-            match child.try_wait() {
-                Ok(Some(status)) if status.success() => return Ok(()),
-                Ok(Some(status)) => return Err(format!("the reload-command `{command}` failed: {status}")),
-                Err(error) => return Err(format!("cannot wait for the reload-command `{command}`: {error}")),
-                Ok(None) if Instant::now() > deadline => {
-                    // Both can only fail when it has just ended by itself.
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return Err(format!("the reload-command `{command}` did not come to an end"));
-                }
-                Ok(None) => std::thread::sleep(Duration::from_millis(20)),
+/// Runs the administrator's command.
+fn run(command: &str) -> Result<(), String> {
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("cannot run the reload-command `{command}`: {error}"))?;
+    let deadline = Instant::now() + TIME_MAX * 3;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) => return Err(format!("the reload-command `{command}` failed: {status}")),
+            Err(error) => return Err(format!("cannot wait for the reload-command `{command}`: {error}")),
+            Ok(None) if Instant::now() > deadline => {
+                // Both can only fail when it has just ended by itself.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("the reload-command `{command}` did not come to an end"));
             }
+            Ok(None) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
 }

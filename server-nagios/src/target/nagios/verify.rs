@@ -134,9 +134,8 @@ impl Verification<'_> {
             let value = match name {
                 // Directed elsewhere below.
                 _ if REDIRECTED.iter().any(|(redirected, _)| *redirected == name) => continue,
-                "nagios_user" | "nagios_group" | "use_syslog" => continue,
-                // Modules are no objects, and loading one may have effects.
-                "broker_module" => continue,
+                // Said differently below; and modules are no objects, and loading one may have effects.
+                "nagios_user" | "nagios_group" | "use_syslog" | "broker_module" => continue,
                 // It holds secrets for the arguments of commands, which are not expanded here; we need not be
                 // allowed to read it.
                 "resource_file" if fs::File::open(file.absolute(value)).is_err() => continue,
