@@ -15,9 +15,9 @@
 //! that a pattern that opts the service out without end still does.
 //!
 //! # What a fault does
-//! What is clearly said holds; what is not is as if it were not written, and is an error on every run, with a word on
-//! what holds meanwhile. So a service is opted out only where `enabled = no` can be read. In doubt it is watched: an
-//! alarm too many is noticed, one too few is not.
+//! What is clearly said holds (of two sections of one name, the first); what is not is as if it were not written, and is
+//! an error on every run, with a word on what holds meanwhile. So a service is opted out only where `enabled = no` can be
+//! read. In doubt it is watched: an alarm too many is noticed, one too few is not.
 
 use std::sync::Arc;
 
@@ -398,6 +398,13 @@ mod tests {
         for bad in ["2027-02-30", "20270131", "2027-1-31", "+02027-01-31", "tomorrow", ""] {
             assert_eq!(date(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn of_two_sections_of_one_name_the_first_counts_and_it_is_said() {
+        let (overrides, said) = faults("[a]\nenabled = no\n[a]\nenabled = yes\n");
+        assert!(overrides.opted_out("a", TODAY).is_some());
+        assert!(said.contains("the section `a` is there twice"), "{said}");
     }
 
     #[test]
