@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(Overrides::parse("", OVERRIDES_EXAMPLE.as_bytes()).1, []);
     }
 
-    /// The judge is mandoc's own lint, where it is installed; continuous integration installs it.
+    /// The judge is mandoc's own lint, where it is installed: `tests/setup` installs it.
     #[test]
     fn mandoc_finds_no_fault() {
         use std::io::Write;
