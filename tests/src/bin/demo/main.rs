@@ -121,8 +121,12 @@ fn demonstrate() -> Result<()> {
         .service(DATABASE, "metrics", "OK");
     let after = expected.wait(&mut site.nagios, VERDICT, story::progress(expected.count()))?;
     story::table(&after, &before);
-    story::say("Why is openssh not watched? The host knows, and the server knows what runs for the rest:");
+
+    story::chapter(8, "Who knows what");
+    story::say("The next registration, with nothing changed, brings the server's word back to the host:");
+    story::run(&web.client(&site, &["register"]), 0)?;
     story::run(&web.client(&site, &["status"]), 0)?;
+    story::say("And the server explains what Nagios runs:");
     story::run(&site.server(&["explain", WEB, "lighttpd"]), 0)?;
 
     drop(site);

@@ -113,7 +113,6 @@ pub fn table(verdicts: &[Verdict], before: &[Verdict]) {
             service(verdict)
         );
     }
-    println!();
 }
 
 /// Ends the story.
