@@ -9,7 +9,7 @@ use crate::enrolment::{self, Error, Key, Ledger, PENDING_DAYS, Standing};
 use crate::fingerprint::Fingerprint;
 use crate::paths::Paths;
 use crate::table::{Table, ago};
-use crate::{BAD_NEWS, Context, cli};
+use crate::{BAD_NEWS, Context, cli, print};
 
 /// Runs `pending`.
 ///
@@ -47,7 +47,7 @@ pub fn pending(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCo
             ago(key.since),
         ]);
     }
-    anstream::println!("{table}");
+    print(format_args!("{table}\n"))?;
     anstream::println!("Compare the fingerprint with what `auto-monitor status` shows on the host. Then:");
     for (key, holder) in &entries {
         let rivals = entries.iter().filter(|(other, _)| other.name == key.name).count() > 1;

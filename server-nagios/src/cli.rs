@@ -101,7 +101,7 @@ pub struct Session {
 /// The arguments of `approve`.
 #[derive(Debug, Args)]
 pub struct Approve {
-    /// Names or fingerprints (SHA256:…), as `pending` shows them
+    /// Names or fingerprints (SHA256:...), as `pending` shows them
     #[arg(required = true, value_name = "NAME|FINGERPRINT")]
     pub keys: Vec<String>,
     /// Let the new key take the place of the one that the name is bound to, which is revoked
@@ -112,7 +112,7 @@ pub struct Approve {
 /// Names or fingerprints.
 #[derive(Debug, Args)]
 pub struct Keys {
-    /// Names or fingerprints (SHA256:…)
+    /// Names or fingerprints (SHA256:...)
     #[arg(required = true, value_name = "NAME|FINGERPRINT")]
     pub keys: Vec<String>,
 }

@@ -116,8 +116,10 @@ fn commands(roff: &mut Roff, command: &clap::Command, before: &str) {
         }
         let mut usage = vec![bold(&name)];
         for argument in own_arguments(command) {
-            usage.push(roman(" "));
+            let optional = argument.get_long().is_some();
+            usage.push(roman(if optional { " [" } else { " " }));
             usage.extend(shape(argument));
+            usage.push(roman(if optional { "]" } else { "" }));
         }
         roff.control("TP", []);
         roff.text(usage);

@@ -14,7 +14,7 @@ use crate::paths::Paths;
 use crate::registry::{self, Record, Withdrawn};
 use crate::session::refused;
 use crate::table::{Table, ago};
-use crate::{BAD_NEWS, Context, cli, publication};
+use crate::{BAD_NEWS, Context, cli, print, publication};
 
 /// What is known of a host.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
     hosts.retain(|host| host.state() != State::Removed);
     if output.json {
         let hosts: Vec<_> = hosts.iter().map(Host::json).collect();
-        anstream::println!("{}", serde_json::json!({ "hosts": hosts }));
+        print(format_args!("{}\n", serde_json::json!({ "hosts": hosts })))?;
         return Ok(ExitCode::SUCCESS);
     }
     if hosts.is_empty() {
@@ -164,7 +164,7 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
             plain(services),
         ]);
     }
-    anstream::print!("{table}");
+    print(&table)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -217,12 +217,12 @@ pub fn show(context: &Context, arguments: &cli::Show) -> anyhow::Result<ExitCode
         line("published", &format!("{}{reason}", standing.as_str().unwrap_or_default()));
     }
     if let Some(record) = &host.record {
-        show_record(record, line);
+        show_record(record, line)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show_record(record: &Record, line: impl Fn(&str, &str)) {
+fn show_record(record: &Record, line: impl Fn(&str, &str)) -> anyhow::Result<()> {
     let registration = &record.registration;
     let from = if record.address == record.peer {
         String::new()
@@ -255,7 +255,7 @@ fn show_record(record: &Record, line: impl Fn(&str, &str)) {
                 (note, AnsiColor::Red.on_default()),
             ]);
         }
-        anstream::print!("{table}");
+        print(&table)?;
     }
     for opted_out in &registration.opted_out {
         let reason =
@@ -264,4 +264,5 @@ fn show_record(record: &Record, line: impl Fn(&str, &str)) {
             opted_out.until.as_deref().map_or(String::new(), |until| format!(" until {}", quoted(until)));
         anstream::println!("not watched, as the host says: {}{until}{reason}", quoted(&opted_out.name));
     }
+    Ok(())
 }

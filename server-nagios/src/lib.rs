@@ -9,6 +9,8 @@
 //!
 //! Each command of the [command line](cli) is a function in the module of its name.
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -61,7 +63,7 @@ impl Context {
     ///
     /// # Errors
     /// The root is relative, and the current folder is gone.
-    pub fn below(root: &Path) -> std::io::Result<Self> {
+    pub fn below(root: &Path) -> io::Result<Self> {
         Ok(Self { paths: Paths::below(root)? })
     }
 
@@ -77,14 +79,38 @@ impl Context {
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    match dispatch(cli) {
+    match dispatch(Cli::parse()) {
         Ok(status) => status,
-        Err(error) => {
-            anstream::eprintln!("error: {error:#}");
-            ExitCode::from(COULD_NOT_RUN)
-        }
+        Err(error) => fail(&error),
     }
+}
+
+/// Tells a failure, once, with its whole chain and what to do about it.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    if kind == Some(io::ErrorKind::BrokenPipe) {
+        // Whoever was reading, like `head`, has read enough.
+        return ExitCode::SUCCESS;
+    }
+    match error.downcast_ref::<configuration::Error>() {
+        // The faults say themselves that they are errors, and where.
+        Some(faulty @ configuration::Error::Faulty(_)) => anstream::eprintln!("{faulty}"),
+        _ => anstream::eprintln!("error: {error:#}"),
+    }
+    if kind == Some(io::ErrorKind::PermissionDenied) {
+        anstream::eprintln!("  help: run it as root, or as the account that the server runs as");
+    }
+    ExitCode::from(COULD_NOT_RUN)
+}
+
+/// Prints what may be long, and may go to a reader that does not want all of it.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn print(text: impl Display) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    write!(out, "{text}")?;
+    out.flush()
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {

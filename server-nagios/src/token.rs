@@ -26,7 +26,7 @@ use crate::enrolment::Ledger;
 use crate::fingerprint::Fingerprint;
 use crate::paths::Paths;
 use crate::table::Table;
-use crate::{BAD_NEWS, Context, durable, endpoint, identity};
+use crate::{BAD_NEWS, Context, durable, endpoint, identity, print};
 
 /// What every token begins with, and the version of what follows.
 const PREFIX: &str = "am1.";
@@ -290,7 +290,7 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
             hosts.join(" "),
         ]);
     }
-    anstream::print!("{table}");
+    print(&table)?;
     Ok(ExitCode::SUCCESS)
 }
 

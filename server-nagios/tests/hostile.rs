@@ -240,9 +240,10 @@ fn a_state_that_can_only_be_read_is_told_and_nothing_is_lost() {
     server.run("");
     let web1 = server.approved("web1.example.org");
     assert!(web1.register(1, &["a"]).refusal.is_none());
-    let writable = |yes: bool| match &disk {
-        Some(disk) => disk.remount(if yes { "rw" } else { "ro" }),
-        None => {
+    let writable = |yes: bool| {
+        if let Some(disk) = &disk {
+            disk.remount(if yes { "rw" } else { "ro" });
+        } else {
             let mode = std::fs::Permissions::from_mode(if yes { 0o750 } else { 0o550 });
             std::fs::set_permissions(state.join("registry"), mode).unwrap();
         }

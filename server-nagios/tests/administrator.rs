@@ -1,0 +1,137 @@
+//! The administrator's commands: what they say when there is nothing, when it is wrong, and how they end.
+
+mod scratch;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::process::{Command, Stdio};
+
+use scratch::{PROGRAM, Server};
+use serde_json::{Value, json};
+
+#[test]
+fn an_empty_server_says_what_comes_next() {
+    let server = Server::prepare("");
+    assert!(server.say(&["list"]).contains("auto-monitor enrol SERVER"));
+    assert!(server.say(&["pending"]).contains("No host waits"));
+    assert!(server.say(&["token", "list"]).contains("auto-monitor-server token create"));
+    let json = |arguments: &[&str]| serde_json::from_str::<Value>(&server.say(arguments)).unwrap();
+    assert_eq!(json(&["list", "--json"]), json!({"hosts": []}));
+    assert_eq!(json(&["pending", "--json"]), json!({"pending": []}));
+    assert_eq!(json(&["token", "list", "--json"]), json!({"tokens": []}));
+}
+
+#[test]
+fn who_is_not_there_is_bad_news_and_what_cannot_be_is_wrong() {
+    let server = Server::prepare("");
+    for arguments in [
+        ["approve", "web1.example.org"],
+        ["reject", "web1.example.org"],
+        ["revoke", "web1.example.org"],
+        ["remove", "web1.example.org"],
+        ["show", "web1.example.org"],
+        ["approve", "SHA256:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA"],
+    ] {
+        let complaint = server.bad_news(&arguments);
+        assert!(complaint.contains("error: ") && complaint.contains("auto-monitor"), "{complaint}");
+    }
+    for arguments in [["approve", "../web1"], ["remove", "*"], ["show", "WEB1"], ["revoke", "SHA256:short"]] {
+        assert_eq!(server.command(&arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    assert_eq!(server.command(&["token", "create", "--ttl", "soon"]).status.code(), Some(2));
+    assert_eq!(server.command(&["token", "create", "--uses", "0"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_faulty_configuration_is_told_with_every_place() {
+    let server = Server::prepare("lisen = 1\nquiet = soon\n");
+    let output = server.command(&["endpoint"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let file = server.root().join("etc/auto-monitor-server-nagios/server.conf");
+    assert_eq!(
+        said,
+        format!(
+            "error: unknown key `lisen`\n --> {0}:2:1\n  |\n2 | lisen = 1\n  | ^^^^^\n  = help: did you mean `listen`?\n\n\
+             error: the value of `quiet` is wrong: `soon` is no duration\n --> {0}:3:9\n  |\n3 | quiet = soon\n  |         \
+             ^^^^\n  = help: give a duration like `30s`, `10m`, `24h` or `3d`\n",
+            file.display()
+        )
+    );
+}
+
+#[test]
+fn an_endpoint_that_cannot_start_says_why() {
+    let server = Server::prepare("sshd = /nonexistent/sshd\n");
+    let output = server.command(&["endpoint"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot run /nonexistent/sshd"));
+    // One that says of itself that it is OpenSSH, and refuses every configuration.
+    let server = Server::prepare("");
+    let sshd = server.root().join("sshd");
+    fs::write(
+        &sshd,
+        "#!/bin/sh\ncase $1 in -V) echo OpenSSH_9.2p1 >&2;; *) echo 'line 7: no' >&2; exit 255;; esac\n",
+    )
+    .unwrap();
+    fs::set_permissions(&sshd, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let file = server.root().join("etc/auto-monitor-server-nagios/server.conf");
+    fs::write(file, format!("sshd = {}\n", sshd.display())).unwrap();
+    let output = server.command(&["endpoint"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("refuses the configuration") && said.contains("line 7: no"), "{said}");
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_fault() {
+    let server = Server::prepare("");
+    let mut command = Command::new(PROGRAM)
+        .arg("--root")
+        .arg(server.root())
+        .args(["list", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(command.stdout.take());
+    let output = command.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+#[test]
+fn root_s_commands_leave_nothing_that_the_endpoint_cannot_read() {
+    let server = Server::prepare("");
+    server.say(&["token", "create", "--server", "monitor.example.org"]);
+    let nobody = 65_534;
+    let everything = |folder: &std::path::Path| {
+        let found = Command::new("find").arg(folder).output().unwrap();
+        String::from_utf8(found.stdout).unwrap().lines().map(std::path::PathBuf::from).collect::<Vec<_>>()
+    };
+    // The folders above must let that user through.
+    fs::set_permissions(server.root(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    if everything(&server.state()).iter().any(|path| chown(path, Some(nobody), None).is_err()) {
+        eprintln!("not tried: to give files away needs root");
+        return;
+    }
+    for folder in ["var", "var/lib"] {
+        let folder = server.root().join(folder);
+        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    server.say(&["token", "create", "--server", "monitor.example.org"]);
+    for path in everything(&server.state()) {
+        assert_eq!(fs::metadata(&path).unwrap().uid(), nobody, "{}", path.display());
+    }
+}
+
+#[test]
+fn what_is_generated_is_whole() {
+    let generate = |arguments: &[&str]| {
+        let output = Command::new(PROGRAM).arg("generate").args(arguments).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(generate(&["man"]).contains(".TH auto-monitor-server 8"));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(generate(&["completions", shell]).contains("approve"), "{shell}");
+    }
+}
