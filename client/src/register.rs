@@ -310,6 +310,9 @@ fn remember(
         Err(failure) => failure,
     };
     known.failed(&failure, now);
+    if outcome.worth_another_try {
+        known.soon(now);
+    }
     if failure.waits_for_person {
         // Nothing was refused and nothing is broken; as soon as a person has spoken, the next run may go.
         known.not_before = None;
@@ -346,33 +349,32 @@ fn tell(screen: Screen, options: Options, report: &mut Report) -> Status {
         } else if !options.unattended {
             screen.print(&success(outcome, report));
         }
-        screen.note_lines(&bad_news(outcome));
+        // That it is not published a moment after it was taken is no news.
+        let publication = outcome.publication.as_ref().filter(|one| one.standing != Standing::Waiting);
+        screen.note_lines(&news(&outcome.refused, publication));
     }
     status
 }
 
 fn success(outcome: &Outcome, report: &Report) -> String {
-    let what = if outcome.unchanged { "has it already" } else { "took" };
+    let what = count(report.definitions, "definition");
+    let what = if outcome.unchanged {
+        format!("{} already has this host's {what}", outcome.server)
+    } else {
+        format!("{} took {what}", outcome.server)
+    };
     let out = match report.opted_out {
         0 => String::new(),
         n => format!(", {n} opted out"),
     };
     format!(
-        "{} {}: {what}: {}{out} {}\n",
+        "{} {what}{out} {}\n",
         paint(GOOD, "✓"),
-        outcome.server,
-        count(report.definitions, "definition"),
         paint(DIM, format!("(generation {})", report.generation))
     )
 }
 
 /// What the server refused, and what the engine made of the rest, where that is not simply well.
-#[must_use]
-pub fn bad_news(outcome: &Outcome) -> Vec<String> {
-    news(&outcome.refused, outcome.publication.as_ref())
-}
-
-/// As [`bad_news`], of a reply's parts.
 #[must_use]
 pub fn news(refused: &[RefusedDefinition], publication: Option<&Publication>) -> Vec<String> {
     let mut lines = Vec::new();

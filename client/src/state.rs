@@ -26,6 +26,8 @@ use crate::server_address::ServerAddress;
 const STATE_FILE: &str = "state.json";
 /// The shortest wait after a failure.
 const BACKOFF_LEAST: Duration = Duration::from_secs(60);
+/// The failures after which the wait for an approval grows no longer: up to 8 minutes.
+const SOON: u32 = 3;
 /// The longest.
 const BACKOFF_MOST: Duration = Duration::from_secs(6 * 3600);
 
@@ -163,6 +165,11 @@ impl ServerState {
         self.not_before = now.checked_add(backoff(self.failures, OsRng.next_u64())).ok();
         self.last_failure =
             Some(LastFailure { at: now, message: failure.message.clone(), help: failure.help.clone() });
+    }
+
+    /// Tries again soon in any case: the server is well, and a person there may approve this host at any moment.
+    pub fn soon(&mut self, now: Timestamp) {
+        self.not_before = now.checked_add(backoff(self.failures.min(SOON), OsRng.next_u64())).ok();
     }
 
     /// Whether something may be tried unattended.

@@ -21,7 +21,7 @@ fn the_whole_set_is_sent_and_its_generation_rises_with_its_content_alone() {
     let host = host_of(&endpoint);
     host.write("etc/auto-monitor/overrides.conf", "[ssh]\nenabled = no\nreason = not here\n");
     let answer = host.run(0, &["register"]);
-    assert!(answer.out.contains("took: 1 definition, 1 opted out (generation 1)"), "{}", answer.out);
+    assert!(answer.out.contains("took 1 definition, 1 opted out (generation 1)"), "{}", answer.out);
     let request = endpoint.request("register.1");
     let expected = serde_json::json!({
         "version": 1,
@@ -35,7 +35,7 @@ fn the_whole_set_is_sent_and_its_generation_rises_with_its_content_alone() {
     assert_eq!(request, expected);
 
     endpoint.answer("register", &format!("{{{APPROVED},\"unchanged\":true,\"generation\":1}}"));
-    assert!(host.run(0, &["register"]).out.contains("has it already"));
+    assert!(host.run(0, &["register"]).out.contains("already has this host"));
     assert_eq!(endpoint.request("register.2")["registration"]["generation"], 1);
     host.run(0, &["enable", "ssh"]);
     let dry = host.run(0, &["register", "--dry-run"]).out;
@@ -113,7 +113,7 @@ fn a_pending_host_is_told_what_its_administrator_has_to_do() {
         let waiting = scope.spawn(move || host_ref.run(0, &["register", "--wait", "30s"]));
         std::thread::sleep(Duration::from_millis(900));
         endpoint.answer("register", &format!("{{{APPROVED}}}"));
-        assert!(waiting.join().unwrap().out.contains("took: 2 definitions"));
+        assert!(waiting.join().unwrap().out.contains("took 2 definitions"));
     });
     assert!(begin.elapsed() < Duration::from_secs(20));
 }
@@ -188,7 +188,7 @@ fn a_server_that_is_not_there_holds_up_no_other_and_is_tried_later() {
     let both = endpoint.configuration().replace("server = ", "server = 127.0.0.1:1, ");
     host.write("etc/auto-monitor/client.conf", &both);
     let answer = host.run(3, &["register"]);
-    assert!(answer.out.contains("took: 2 definitions"), "{}", answer.out);
+    assert!(answer.out.contains("took 2 definitions"), "{}", answer.out);
     assert!(
         answer.err.contains("cannot connect to 127.0.0.1:1 on TCP port 1: 127.0.0.1 (connection refused)"),
         "{}",
@@ -247,7 +247,7 @@ fn a_call_that_finds_one_running_makes_one_more_follow() {
     // A person who finds one running waits, and then has his own.
     let mut running = host.command(&["register", "--unattended"]).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(300));
-    assert!(host.run(0, &["register"]).out.contains("took: 3 definitions"));
+    assert!(host.run(0, &["register"]).out.contains("took 3 definitions"));
     assert!(running.wait().unwrap().success());
 }
 
