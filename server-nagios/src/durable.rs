@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+/// What the names of files begin with that are not written to their end.
+pub const UNFINISHED: &str = ".new-";
+
 /// Replaces a file: written beside it, synced, renamed over it, and the folder synced. When this returns, the new
 /// content survives a power cut; when it fails or the process dies, the old one is whole.
 ///
@@ -14,7 +17,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(UNFINISHED)
         .permissions(fs::Permissions::from_mode(mode))
         .tempfile_in(folder)?;
     file.write_all(content)?;

@@ -49,7 +49,7 @@ pub fn endpoint(context: &Context) -> anyhow::Result<ExitCode> {
     durable::folder(&paths.state(), 0o750)
         .with_context(|| format!("cannot make {}", paths.state().display()))?;
     // Makes the folders that sessions need, and finishes what was left half done when the server was last stopped.
-    drop(Ledger::lock(paths)?);
+    Ledger::lock(paths)?.sweep()?;
     let fingerprint = host_key(paths)?;
     if account.uid.is_root() {
         durable::folder(Path::new(PRIVILEGE_SEPARATION_DIR), 0o755)

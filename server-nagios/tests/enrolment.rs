@@ -150,6 +150,23 @@ fn whoever_comes_next_finishes_a_rename_and_a_removal() {
 }
 
 #[test]
+fn half_written_files_are_passed_over_and_swept_away() {
+    let state = State::new();
+    state.approved(1, "web1.example.org");
+    state.register(1, "web1.example.org");
+    let files = ["keys/.new-x", "pending/.new-x", ".new-x", "../registry/.new-x"];
+    let files = files.map(|file| state.paths.enrolment().join(file));
+    for file in &files {
+        fs::write(file, "{").unwrap();
+    }
+    assert!(enrolment::pending(&state.paths).unwrap().is_empty());
+    assert_eq!(registry::names(&state.paths).unwrap(), [name("web1.example.org")]);
+    state.ledger().sweep().unwrap();
+    assert!(files.iter().all(|file| !file.exists()));
+    assert!(matches!(state.standing(1), Standing::Approved(_)));
+}
+
+#[test]
 fn a_name_has_one_key_whenever_the_administrator_s_command_is_killed() {
     let state = State::new();
     state.approved(1, "web1.example.org");

@@ -117,6 +117,18 @@ fn what_is_no_document_is_refused() {
 }
 
 #[test]
+fn a_host_cannot_aim_probes_at_somebody_else() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.invalid");
+    let mut request = web1.registration(1, &["a"]);
+    request["address"] = "192.0.2.99".into();
+    assert!(web1.send("register", request.to_string().as_bytes()).refusal.is_none());
+    assert_eq!(server.record("web1.invalid").unwrap()["address"], "127.0.0.1");
+    let log = server.session_log();
+    assert!(log.contains("address=127.0.0.1 address-claim="), "{log}");
+}
+
+#[test]
 fn limits_are_named() {
     let server = Server::start("");
     let web1 = server.approved("web1.example.org");

@@ -53,6 +53,31 @@ impl<'a> Ledger<'a> {
         Ok(ledger)
     }
 
+    /// Removes the half-written files that killed processes have left. Whoever writes here has the lock, so none of
+    /// them is anybody's any more.
+    ///
+    /// # Errors
+    /// A folder cannot be read, or a file not be removed.
+    pub fn sweep(&self) -> Result<(), Error> {
+        let enrolment = self.paths.enrolment();
+        let folders = [
+            pending_folder(self.paths),
+            keys_folder(self.paths),
+            enrolment.join("tokens"),
+            enrolment,
+            self.paths.registry(),
+        ];
+        for folder in folders.iter().filter(|folder| folder.is_dir()) {
+            for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
+                let entry = entry.map_err(failed("read", folder))?;
+                if entry.file_name().as_encoded_bytes().starts_with(durable::UNFINISHED.as_bytes()) {
+                    remove(&entry.path())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn intent(&self) -> PathBuf {
         self.paths.enrolment().join("intent.json")
     }
