@@ -21,6 +21,9 @@ use crate::paths::Paths;
 /// The size in bytes at which the file is put aside.
 pub const FILE_MAX: u64 = 4 * 1024 * 1024;
 
+/// The socket of the system's log (syslog(3)), which journald serves too.
+const SYSTEM_LOG: &str = "/dev/log";
+
 /// How much a line matters: the numbers are those of syslog (RFC 5424, section 6.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -65,19 +68,19 @@ impl Line {
 
     /// Writes the line. A log that cannot be written is no reason to turn a client away, so there is no error.
     pub fn write(self, paths: &Paths) {
-        if paths.root() != Path::new("/") || self.to_system_log().is_err() {
+        if paths.root() != Path::new("/") || self.to_system_log(Path::new(SYSTEM_LOG)).is_err() {
             let _ = self.to_file(paths);
         }
     }
 
-    fn to_system_log(&self) -> std::io::Result<()> {
+    fn to_system_log(&self, log: &Path) -> std::io::Result<()> {
         const DAEMON: i32 = 3;
         let priority = DAEMON * 8 + self.level as i32;
         let datagram = format!("<{priority}>auto-monitor-server[{}]: {}", std::process::id(), self.text);
         let socket = UnixDatagram::unbound()?;
         // A log daemon that hangs must not hang the endpoint.
         socket.set_write_timeout(Some(std::time::Duration::from_secs(1)))?;
-        socket.send_to(datagram.as_bytes(), "/dev/log").map(drop)
+        socket.send_to(datagram.as_bytes(), log).map(drop)
     }
 
     fn to_file(&self, paths: &Paths) -> std::io::Result<()> {
@@ -110,5 +113,21 @@ mod tests {
             line.text,
             r#"event=refused name=web1.example.org verb="register\nevent=approve \"x\" \u{1b}[2J \u{e4}" empty="""#
         );
+    }
+
+    #[test]
+    fn the_system_log_gets_one_datagram_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let log = UnixDatagram::bind(&path).unwrap();
+        let mut line = Line::new("session");
+        line.level(Level::Warning);
+        line.pair("refused", "verb");
+        line.to_system_log(&path).unwrap();
+        let mut buffer = [0; 1024];
+        let length = log.recv(&mut buffer).unwrap();
+        let expected = format!("<28>auto-monitor-server[{}]: event=session refused=verb", std::process::id());
+        assert_eq!(std::str::from_utf8(&buffer[..length]).unwrap(), expected);
+        assert!(line.to_system_log(&folder.path().join("none")).is_err());
     }
 }

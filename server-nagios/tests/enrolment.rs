@@ -1,6 +1,7 @@
 //! Killed processes, limits that take long to reach over SSH, and what is on the disk in between.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use auto_monitor_server::registry::{self, Record, Withdrawn};
 use base64ct::{Base64Unpadded, Encoding};
 use jiff::{SignedDuration, Timestamp};
 use monitoring_info::host::HostName;
-use monitoring_info::registration::Registration;
+use monitoring_info::registration::{Registration, Reply};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_auto-monitor-server");
 
@@ -192,6 +193,47 @@ fn a_name_has_one_key_whenever_the_administrator_s_command_is_killed() {
             assert_eq!(approved[0].key().unwrap().fingerprint, wanted);
         }
     }
+}
+
+#[test]
+fn what_was_acknowledged_is_there_whenever_a_session_is_killed() {
+    let state = State::new();
+    let host = "web1.example.org";
+    state.approved(1, host);
+    let generation = || {
+        registry::load(&state.paths, &name(host)).unwrap().map_or(0, |record| record.registration.generation)
+    };
+    let (mut acknowledged, mut before) = (0, 0);
+    for round in 1..=120_u64 {
+        // As sshd runs it.
+        let mut session = Command::new(PROGRAM)
+            .arg("--root")
+            .arg(state.folder.path())
+            .args(["session", &fingerprint(1).to_string()])
+            .env("SSH_ORIGINAL_COMMAND", "register")
+            .env("SSH_CONNECTION", "192.0.2.1 40000 192.0.2.2 2929")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let document = format!(
+            r#"{{"version":1,"name":"{host}","registration":{{"generation":{round},"definitions":[{{"name":"a","type":"tcp","settings":{{"port":"{round}"}},"file":"/x"}}]}}}}"#
+        );
+        let _ = session.stdin.take().unwrap().write_all(document.as_bytes());
+        std::thread::sleep(Duration::from_micros(round * round * 13 % 15_000));
+        let _ = session.kill();
+        let output = session.wait_with_output().unwrap();
+        let now = generation();
+        // Never lost, never half there: what was held, or the newest.
+        assert!([before, round].contains(&now), "round {round}: {before}, {now}");
+        if let Ok(reply) = serde_json::from_slice::<Reply>(&output.stdout) {
+            assert_eq!((reply.refusal, reply.generation, now), (None, Some(round), round));
+            acknowledged += 1;
+        }
+        before = now;
+    }
+    eprintln!("{acknowledged} of 120 were acknowledged");
+    assert!(matches!(state.standing(1), Standing::Approved(_)));
 }
 
 #[test]
