@@ -78,7 +78,7 @@ pub enum Command {
     /// Without an argument, the servers of client.conf are meant, or those that this host enrolled with before.
     #[command(visible_alias = "enroll")]
     Enrol {
-        /// [USER@]HOST[:PORT], or a token made by the server
+        /// A server as HOST, HOST:PORT or USER@HOST:PORT, or a token that a server has made
         #[arg(value_name = "SERVER|TOKEN")]
         target: Option<String>,
         /// The fingerprint that the server's key must have; also takes the place of a key pinned before

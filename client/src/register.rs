@@ -127,20 +127,21 @@ pub fn run(root: &Root, screen: Screen, options: Options) -> Result<Status, Fail
     }
     let turns = Turns::new(root)?;
     turns.want()?;
-    let mut status = None;
+    let mut report: Option<Report> = None;
     // See `turn` for why this loses no request.
-    while turns.is_wanted() || status.is_none() {
-        let turn =
-            if options.unattended || status.is_some() { turns.attempt()? } else { turns.wait(PATIENCE)? };
+    while turns.is_wanted() || report.is_none() {
+        let first = report.is_none();
+        let turn = if options.unattended || !first { turns.attempt()? } else { turns.wait(PATIENCE)? };
         let Some(turn) = turn else {
-            if !options.unattended && status.is_none() {
+            if !options.unattended && first {
                 screen.note("another registration is still running; one more will follow it");
             }
             break;
         };
-        status = Some(until_done(root, screen, options, &turn)?);
+        report = Some(until_done(root, screen, options, &turn)?);
     }
-    Ok(status.unwrap_or(Status::Done))
+    // Of several runs the last one says how things stand.
+    Ok(report.map_or(Status::Done, |mut report| tell(screen, options, &mut report)))
 }
 
 #[derive(Serialize)]
@@ -162,7 +163,7 @@ fn until_done(
     screen: Screen,
     options: Options,
     turn: &crate::turn::Turn,
-) -> Result<Status, Failure> {
+) -> Result<Report, Failure> {
     let until = options.wait.map(|wait| Instant::now() + wait);
     let mut pause = PAUSE.0;
     let mut done: Vec<Outcome> = Vec::new();
@@ -176,7 +177,7 @@ fn until_done(
         let left = until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
         if !again || left.is_zero() {
             report.servers.splice(0..0, done);
-            return Ok(tell(screen, options, &mut report));
+            return Ok(report);
         }
         done.extend(report.servers.into_iter().filter(|outcome| outcome.registered));
         // With jitter here too, because the upgrade that calls `--wait 30s` may be that of a thousand hosts.
