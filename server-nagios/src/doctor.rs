@@ -234,10 +234,9 @@ fn programs(configuration: &Configuration) -> Vec<Finding> {
             )
         });
     }
-    if executable(&configuration.check_program)
-        && let Ok(output) =
-            Command::new(&configuration.check_program).arg("--version").stdin(Stdio::null()).output()
-    {
+    let version = executable(&configuration.check_program)
+        .then(|| Command::new(&configuration.check_program).arg("--version").stdin(Stdio::null()).output());
+    if let Some(Ok(output)) = version {
         let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let own = env!("CARGO_PKG_VERSION");
         findings.push(if said.split_whitespace().any(|word| word == own) {

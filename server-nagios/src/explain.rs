@@ -33,9 +33,7 @@ pub fn explain(context: &Context, arguments: cli::Explain) -> anyhow::Result<Exi
         }
     };
     let known: Vec<&str> = published.definitions.iter().map(|sent| sent.name.as_str()).collect();
-    if let Some(service) = &service
-        && !known.contains(&service.as_str())
-    {
+    if let Some(service) = service.as_ref().filter(|service| !known.contains(&service.as_str())) {
         bail!("{host} has no service {service}; it has {}", known.join(", "));
     }
     let mut services = Vec::new();
@@ -45,9 +43,7 @@ pub fn explain(context: &Context, arguments: cli::Explain) -> anyhow::Result<Exi
         }
         let Ok(name) = sent.name.parse::<ServiceName>() else { continue };
         let probes = probes(context, &configuration, &published, &name, probe.as_deref());
-        if let Some(probe) = &probe
-            && probes.is_empty()
-        {
+        if let Some(probe) = probe.as_ref().filter(|_| probes.is_empty()) {
             bail!("the service {name} of {host} has no probe {probe}");
         }
         services.push(json!({ "name": sent.name, "type": sent.kind, "file": sent.file, "probes": probes }));

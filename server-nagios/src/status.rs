@@ -63,8 +63,9 @@ impl Standings {
                     if !noted && entry.map(|entry| entry.generation) != Some(watched.host.generation) {
                         waiting.push(name.to_string());
                     }
-                    if let Some(record) = registry::load(paths, name)?
-                        && inputs::silent(paths, &record, configuration.stale_after, now)
+                    let record = registry::load(paths, name)?;
+                    if record
+                        .is_some_and(|record| inputs::silent(paths, &record, configuration.stale_after, now))
                     {
                         stale.push(name.to_string());
                     }

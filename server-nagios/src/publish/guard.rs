@@ -35,9 +35,8 @@ pub(crate) fn held(inputs: &Inputs, current: &Manifest) -> BTreeMap<HostName, St
         held.extend(vanished.into_iter().map(|name| (name.clone(), reason.clone())));
     }
     for (name, entry) in &current.hosts {
-        if let Some(Wish::Watched(watched)) = inputs.hosts.get(name)
-            && watched.published.definitions.is_empty()
-        {
+        let Some(Wish::Watched(watched)) = inputs.hosts.get(name) else { continue };
+        if watched.published.definitions.is_empty() {
             let lost = unintended(entry, &watched.opted_out);
             if lost >= SERVICES_MIN {
                 let n = entry.definitions.len();

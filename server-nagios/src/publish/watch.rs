@@ -143,10 +143,10 @@ impl Watches {
                 let _ = self.watcher.unwatch(folder);
                 self.watched.remove(at);
             }
-            if let Some(inode) = inode
-                && self.watcher.watch(folder, RecursiveMode::NonRecursive).is_ok()
-            {
-                self.watched.push((folder.clone(), inode));
+            if let Some(inode) = inode {
+                if self.watcher.watch(folder, RecursiveMode::NonRecursive).is_ok() {
+                    self.watched.push((folder.clone(), inode));
+                }
             }
         }
     }

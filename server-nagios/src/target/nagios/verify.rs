@@ -271,9 +271,9 @@ fn verdict(text: &str, good: bool) -> Verdict {
 /// Reads `MESSAGE in file 'F' on line N…` or `MESSAGE (config file 'F', starting on line N)`.
 fn fault(message: &str) -> Fault {
     for (before, between) in [(" in file '", "' on line "), (" (config file '", "', starting on line ")] {
-        if let Some((said, rest)) = message.split_once(before)
-            && let Some((file, rest)) = rest.split_once(between)
-        {
+        let parts =
+            message.split_once(before).and_then(|(said, rest)| Some((said, rest.split_once(between)?)));
+        if let Some((said, (file, rest))) = parts {
             let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
             if let Ok(line) = rest[..digits].parse() {
                 let said = said.trim_end_matches('.').to_owned();
@@ -305,8 +305,8 @@ fn host_names(text: &str) -> BTreeSet<String> {
     for line in text.lines() {
         if let Some(kind) = line.strip_prefix("define ") {
             in_host = kind.starts_with("host {");
-        } else if in_host && let Some(name) = line.trim().strip_prefix("host_name\t") {
-            names.insert(name.to_owned());
+        } else if in_host {
+            names.extend(line.trim().strip_prefix("host_name\t").map(str::to_owned));
         }
     }
     names
