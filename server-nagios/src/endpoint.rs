@@ -214,9 +214,10 @@ fn sshd_config(
 /// What is the same for every installation and every version from 8.4 on.
 ///
 /// `MaxStartups` is for the morning on which a thousand hosts upgrade at once: beyond 200 connections that have not
-/// logged in yet, a growing part is turned away, and comes again. `LoginGraceTime` lets 200 of them through on two busy
-/// cores; half of it proved too short there. `UsePAM` is for sshd as root; an ordinary user's
-/// cannot use it, and needs none.
+/// logged in yet, a growing part is turned away, and comes again. `UsePAM` is for sshd as root; an ordinary user's
+/// cannot use it, and needs none. `SHLVL` keeps a bash that is somebody's login shell from reading `~/.bashrc` before
+/// every session (bash(1), "Invoked by remote shell daemon"): what that prints would stand before the reply, and where
+/// this was found, it took as long as all the rest of the session.
 const SETTINGS: &str = "\
 AuthorizedKeysFile none
 AuthenticationMethods publickey
@@ -229,7 +230,7 @@ HostKeyAlgorithms ssh-ed25519
 MaxStartups 200:30:1000
 MaxAuthTries 3
 MaxSessions 1
-LoginGraceTime 20
+LoginGraceTime 10
 ClientAliveInterval 5
 ClientAliveCountMax 3
 DisableForwarding yes
@@ -242,6 +243,7 @@ Compression no
 PrintMotd no
 PrintLastLog no
 UseDNS no
+SetEnv SHLVL=1
 PidFile none
 LogLevel INFO
 ";
