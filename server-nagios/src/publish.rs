@@ -5,8 +5,8 @@
 //! with the next step. A process that is killed at any moment leaves `current` naming a complete, verified set: the next
 //! publish removes the rest and begins anew, because nothing but the inputs decides what is to be done.
 //!
-//! What one host sends cannot stop the others: hosts at fault are [quarantined](trial), hosts that would lose too much
-//! are [held](guard).
+//! What one host sends cannot stop the others: hosts at fault are quarantined (`trial`), hosts that would lose too much
+//! are held (`guard`).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -165,12 +165,14 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     let _lock =
         Lock::wait(&lock).map_err(|source| Error::File { action: "lock", path: lock.clone(), source })?;
 
+    // Twice: the first tells which files count, the second reads them after their states were taken.
+    let files = inputs::file_states(&Nagios::new(paths, configuration)?);
     let target = Nagios::new(paths, configuration)?;
     let inputs = Inputs::load(paths, configuration, SystemTime::now())?;
     let current = Manifest::current(paths)?;
     let is_published =
         |name: &HostName| current.as_ref().is_some_and(|manifest| manifest.hosts.contains_key(name));
-    let digest = inputs.digest(&target, paths, configuration, is_published);
+    let digest = inputs.digest(&files, paths, configuration, is_published);
     let any = inputs.hosts.values().any(|wish| matches!(wish, Wish::Watched(_)));
     match &current {
         None if !any => return Ok(summary(None, false)),
@@ -205,7 +207,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         version: 1,
         generation: newest.max(current.as_ref().map_or(0, |manifest| manifest.generation)) + 1,
         made: Timestamp::now(),
-        inputs: inputs.digest(&target, paths, configuration, |name| hosts.contains_key(name)),
+        inputs: inputs.digest(&files, paths, configuration, |name| hosts.contains_key(name)),
         hosts,
         notes,
     };
