@@ -39,17 +39,16 @@ pub struct Note {
 #[must_use]
 pub fn of(paths: &Paths, name: &HostName) -> Option<Publication> {
     let record = registry::load(paths, name).ok().flatten();
-    let registered = record.as_ref().map(|record| record.registration.generation);
+    let leaves = record.as_ref().is_some_and(|record| record.withdrawn.is_some());
+    let registered = record.filter(|_| !leaves).map(|record| record.registration.generation);
     let note = fs::read(file(paths, name)).ok().and_then(|bytes| serde_json::from_slice::<Note>(&bytes).ok());
     if let Some(note) = note.filter(|note| note.registered == registered) {
         return Some(note.publication);
     }
     let generation = published(paths, name).map(|published| published.generation);
-    let leaves = record.as_ref().is_some_and(|record| record.withdrawn.is_some());
-    let done = if leaves { generation.is_none() } else { generation == registered };
-    (registered.is_some() || generation.is_some()).then_some(Publication {
+    (leaves || registered.is_some() || generation.is_some()).then_some(Publication {
         generation,
-        standing: if done { Standing::Published } else { Standing::Waiting },
+        standing: if generation == registered { Standing::Published } else { Standing::Waiting },
         reason: None,
     })
 }

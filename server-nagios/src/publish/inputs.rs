@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use monitoring_info::host::HostName;
@@ -92,7 +93,7 @@ impl Inputs {
     /// published, so that dropping a tombstone changes nothing.
     pub(super) fn digest<'a>(
         &self,
-        target: &dyn Target,
+        files: &[FileState],
         paths: &Paths,
         configuration: &Configuration,
         published: impl Fn(&HostName) -> bool + 'a,
@@ -118,14 +119,21 @@ impl Inputs {
                 Wish::Gone { .. } => {}
             }
         }
-        for file in target.watched_files() {
-            let state = fs::metadata(&file)
-                .ok()
-                .map(|data| (data.ino(), data.size(), data.mtime(), data.mtime_nsec()));
-            digest.add(&(file, state));
-        }
+        digest.add(&files);
         hexadecimal(&digest.0.finalize())
     }
+}
+
+/// A file and how it was last written: inode, size, time; none where it is not there.
+pub(super) type FileState = (PathBuf, Option<(u64, u64, i64, i64)>);
+
+/// The files that the outcome depends on beside the registry, as they are now. To be taken before any of them is read,
+/// so that one that changes meanwhile is seen to have changed by the next publish.
+pub(super) fn file_states(target: &dyn Target) -> Vec<FileState> {
+    let state = |file: &PathBuf| {
+        fs::metadata(file).ok().map(|data| (data.ino(), data.size(), data.mtime(), data.mtime_nsec()))
+    };
+    target.watched_files().into_iter().map(|file| (file.clone(), state(&file))).collect()
 }
 
 struct InputDigest(Sha256);

@@ -268,6 +268,13 @@ impl Target for Nagios {
         };
         match fs::read_link(&link) {
             Ok(there) if there == wanted => Ok(()),
+            // By another way to the same place.
+            Ok(_)
+                if fs::canonicalize(&link)
+                    .is_ok_and(|there| fs::canonicalize(&wanted).is_ok_and(|wanted| there == wanted)) =>
+            {
+                Ok(())
+            }
             Ok(there) => by_hand(format!("{} points to {}", link.display(), there.display())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match symlink(&wanted, &link) {
                 Ok(()) => Ok(()),
@@ -350,5 +357,53 @@ fn minutes(duration: std::time::Duration) -> String {
         #[expect(clippy::cast_precision_loss, reason = "at most 99999 days in seconds, exact in 53 bits")]
         let minutes = seconds as f64 / 60.0;
         format!("{minutes:.3}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Service;
+
+    #[test]
+    fn a_host_is_rendered_as_reviewed() {
+        let paths = Paths::below(Path::new("/srv/site")).unwrap();
+        let nagios = Nagios::new(&paths, &Configuration::default()).unwrap();
+        let service = |name: &str, probe: Option<&str>, kind: &str| Service {
+            name: name.parse().unwrap(),
+            probe: probe.map(str::to_owned),
+            kind: kind.to_owned(),
+            file: format!("/usr/share/monitoring-info/{name}.conf"),
+        };
+        let host = Host {
+            name: "web1.example.org".parse().unwrap(),
+            address: "2001:db8::1".parse().unwrap(),
+            generation: 7,
+            received: "2026-11-20T12:00:00Z".parse().unwrap(),
+            fingerprint: "SHA256:abc+/x".to_owned(),
+            tags: vec!["customer-a".parse().unwrap()],
+            services: vec![service("apache2", None, "http"), service("apache2", Some("certificate"), "http")],
+            say: crate::administrator::parse("x.conf", b"contacts = root\ninterval = 90s\nhostgroups = mine")
+                .unwrap(),
+        };
+        let file = nagios.render_host(&host).unwrap();
+        assert_eq!(file.path, Path::new("hosts/web1.example.org.cfg"));
+        insta::assert_snapshot!("host", file.text);
+        let shared = nagios.render_shared(&host.groups()).unwrap();
+        insta::assert_snapshot!("base", shared[0].text);
+        insta::assert_snapshot!("hostgroups", shared[1].text);
+    }
+
+    #[test]
+    fn a_path_that_a_command_line_cannot_carry_is_refused() {
+        let paths = Paths::below(Path::new("/srv/my site")).unwrap();
+        let error = Nagios::new(&paths, &Configuration::default()).unwrap_err();
+        assert!(error.to_string().contains("the path of --root, /srv/my site, holds a character"), "{error}");
+    }
+
+    #[test]
+    fn intervals_are_minutes() {
+        let told = |seconds| minutes(std::time::Duration::from_secs(seconds));
+        assert_eq!([told(600), told(90), told(1)], ["10", "1.500", "0.017"]);
     }
 }
