@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use monitoring_info::registration::{DOCUMENT_MAX, DOCUMENT_SECONDS, Enrolment, RefusalCode, Reply};
+use monitoring_info::registration::{DOCUMENT_MAX, DOCUMENT_SECONDS, Enrolment, RefusalCode};
 use scratch::{Server, code, definition};
 use serde_json::{Value, json};
 
@@ -62,15 +62,16 @@ fn only_the_exact_words_are_verbs() {
 fn nothing_but_the_forced_command_is_to_be_had() {
     let server = Server::start("");
     let web1 = server.approved("web1.example.org");
-    for options in
-        [["-L", "0:127.0.0.1:1"], ["-R", "0:127.0.0.1:1"], ["-W", "127.0.0.1:1"], ["-s", "-q"], ["-tt", "-q"]]
-    {
-        let mut ssh = web1.ssh("status");
-        // `-N` and the options stand before the address in any case: OpenSSH's client permutes its arguments.
-        let output = ssh.args(options).stdin(Stdio::null()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.is_empty() || serde_json::from_str::<Reply>(&said).is_ok(), "{options:?}: {said}");
+    // A port of the server, so that a forwarding that worked would reach somebody.
+    let there = format!("127.0.0.1:{}", server.port);
+    let back = format!("0:{there}");
+    for options in [&["-W", &there][..], &["-o", "ExitOnForwardFailure=yes", "-R", &back], &["-s"]] {
+        let output = web1.ssh_with(options, "sftp").stdin(Stdio::null()).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(255), 0), "{options:?}: {output:?}");
     }
+    // No terminal is given either; OpenSSH's client, which was told to insist on one, leaves it at that.
+    let output = web1.ssh_with(&["-tt"], "status").stdin(Stdio::null()).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("PTY allocation request failed"), "{output:?}");
     let mut password = Command::new("ssh");
     password
         .args(["-F", "none", "-o", "BatchMode=yes", "-o", "PubkeyAuthentication=no", "-o", "LogLevel=ERROR"])

@@ -154,15 +154,24 @@ impl Drop for Server {
 impl Host {
     /// OpenSSH's client on its way to the endpoint.
     pub fn ssh(&self, command: &str) -> Command {
+        self.ssh_with(&["-T"], command)
+    }
+
+    /// The same with options of its own.
+    pub fn ssh_with(&self, options: &[&str], command: &str) -> Command {
         let user = nix::unistd::User::from_uid(nix::unistd::Uid::effective()).unwrap().unwrap().name;
         let mut ssh = Command::new("ssh");
-        ssh.args(["-F", "none", "-T"])
+        ssh.args(["-F", "none"])
             .args(["-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "BatchMode=yes"])
             .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "GlobalKnownHostsFile=/dev/null"])
             .args(["-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=30"])
             .arg("-i")
             .arg(&self.key)
-            .args(["-p", &self.port.to_string(), "-l", &user, "127.0.0.1", command])
+            .args(["-p", &self.port.to_string(), "-l", &user])
+            .args(options)
+            .arg("127.0.0.1")
+            // With `-W` there is none.
+            .args(Some(command).filter(|_| !options.contains(&"-W")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
