@@ -1,6 +1,9 @@
 //! Processes that end with the value that stands for them, and with this process, however it ends.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::num::NonZeroI32;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +11,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal, set_child_subreaper,
+};
 
 /// How long a process may take to end by itself after it was asked to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -65,32 +70,62 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
+    fn descriptors_below(&self) -> BTreeMap<NonZeroI32, OwnedFd> {
+        descendants(self.child.id())
+            .into_iter()
+            .filter_map(|Running { id, .. }| {
+                Some((id.as_raw_nonzero(), pidfd_open(id, PidfdFlags::empty()).ok()?))
+            })
+            .collect()
+    }
+
     fn end(&mut self) {
         // The group's leader has this id until it is waited for, so the signal reaches nobody else.
         let group = Pid::from_child(&self.child);
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        let below = descendants(self.child.id());
+        // By descriptors, which mean these processes even when their ids mean others. Nagios begins new probes while it
+        // ends, so it is looked again and again.
+        let mut below = self.descriptors_below();
         let _ = kill_process_group(group, Signal::TERM);
-        for running in below {
-            let _ = kill_process(running.id, Signal::TERM);
-        }
         let deadline = Instant::now() + GRACE;
-        while Instant::now() < deadline {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            sleep(Duration::from_millis(20));
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            below.extend(self.descriptors_below());
+            sleep(Duration::from_millis(5));
         }
-        let _ = kill_process_group(group, Signal::KILL);
-        let _ = self.child.wait();
+        if !self.has_ended() {
+            let _ = kill_process_group(group, Signal::KILL);
+            let _ = self.child.wait();
+        }
+        // Killed, not asked: Nagios's workers pass on to their probes that SIGTERM is ignored.
+        for process in below.into_values() {
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Makes this process the parent of whatever loses its own below it, as the probes do that Nagios has begun when it reads
+/// its configuration anew; so that [`end_descendants`] finds them.
+///
+/// # Errors
+/// The kernel is older than Linux 3.4.
+pub fn adopt_orphans() -> Result<()> {
+    set_child_subreaper(Some(rustix::process::getpid())).context("cannot become the parent of orphans")
+}
+
+/// Ends every process below this one.
+pub fn end_descendants() {
+    for Running { id, .. } in descendants(std::process::id()) {
+        if let Ok(descriptor) = pidfd_open(id, PidfdFlags::empty()) {
+            let _ = pidfd_send_signal(descriptor, Signal::KILL);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anstream::{eprintln, println};
 use anyhow::Result;
 use auto_monitor_tests::expectation::Expectation;
+use auto_monitor_tests::process::{adopt_orphans, end_descendants};
 use auto_monitor_tests::service::{Greeter, ssh_server, web_server};
 use auto_monitor_tests::site::Site;
 
@@ -20,7 +21,9 @@ const DATABASE: &str = "db1.example.org";
 const VERDICT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    match demonstrate() {
+    let told = adopt_orphans().and_then(|()| demonstrate());
+    end_descendants();
+    match told {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!();
@@ -130,6 +133,7 @@ fn demonstrate() -> Result<()> {
     story::run(&site.server(&["explain", WEB, "lighttpd"]), 0)?;
 
     drop(site);
+    end_descendants();
     story::end("Every expected state was seen; everything that was started has ended.", began.elapsed());
     Ok(())
 }
