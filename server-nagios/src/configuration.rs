@@ -44,6 +44,10 @@ pub struct Configuration {
     pub plugins: PathBuf,
     /// The program that Nagios runs for every probe.
     pub check_program: PathBuf,
+    /// The names of Nagios contacts that are told of every host and service.
+    pub contacts: Vec<String>,
+    /// The names of Nagios contact groups that are told of every host and service.
+    pub contact_groups: Vec<String>,
     /// A command for the shell that makes Nagios read its configuration again; none: SIGHUP to Nagios.
     pub reload_command: Option<String>,
     /// How long nothing must change before a publish.
@@ -68,6 +72,7 @@ pub struct Key {
 
 const DURATION_FORM: &str = "a duration like `30s`, `10m`, `24h` or `3d`";
 const DURATION_OR_NEVER_FORM: &str = "a duration like `10m`, `24h` or `3d`, or `never`";
+const NAMES_FORM: &str = "names joined by commas, or nothing";
 const PATH_FORM: &str = "an absolute path";
 
 /// Every key, in the order of the documentation.
@@ -141,6 +146,21 @@ pub static KEYS: &[Key] = &[
         default: "/etc/nagios4/conf.d/auto-monitor",
         summary: "the link, in a folder that Nagios reads, to what is published (below --root)",
         set: |to, text| path(text).map(|value| to.nagios_link = value),
+    },
+    Key {
+        name: "contacts",
+        form: NAMES_FORM,
+        default: "",
+        summary: "the Nagios contacts that are told of problems of every host, as they are named in Nagios's own \
+                  configuration; a host's own overrides can name others",
+        set: |to, text| list(text, object_name).map(|value| to.contacts = value),
+    },
+    Key {
+        name: "contact-groups",
+        form: NAMES_FORM,
+        default: "",
+        summary: "the Nagios contact groups that are told likewise; without any contact or group, nobody is told",
+        set: |to, text| list(text, object_name).map(|value| to.contact_groups = value),
     },
     Key {
         name: "reload-command",
@@ -228,6 +248,8 @@ impl Default for Configuration {
             nagios_link: PathBuf::new(),
             plugins: PathBuf::new(),
             check_program: PathBuf::new(),
+            contacts: Vec::new(),
+            contact_groups: Vec::new(),
             reload_command: None,
             quiet: Duration::ZERO,
             quiet_at_most: Duration::ZERO,
@@ -361,6 +383,22 @@ fn network(text: &str) -> Result<IpNet, Invalid> {
     })
 }
 
+/// A name of an object in Nagios's configuration: nothing of what its default `illegal_object_name_chars` forbids, and
+/// nothing that means something in an object file (`;`, `*`, `!`, `+` in front, `null`).
+fn object_name(text: &str) -> Result<String, Invalid> {
+    let sound = |c: char| c.is_alphanumeric() || " ._-@+/".contains(c);
+    if text.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        && text.chars().all(sound)
+        && text != "null"
+    {
+        return Ok(text.to_owned());
+    }
+    Err(Invalid::new(
+        format!("{} cannot be the name of a Nagios object", quoted(text)),
+        "give names as Nagios's own configuration defines them, like `nagiosadmin`",
+    ))
+}
+
 fn path(text: &str) -> Result<PathBuf, Invalid> {
     if text.starts_with('/') {
         return Ok(text.into());
@@ -415,6 +453,18 @@ mod tests {
                 "6: server.conf has no sections, and this is one: `server` (remove the line; the keys stand alone)",
             ]
         );
+    }
+
+    #[test]
+    fn contacts_are_names_of_nagios_objects() {
+        let text = "contacts = nagiosadmin, J\u{fc}rgen B.\ncontact-groups = admins\n";
+        let configuration = Configuration::parse("server.conf", text.as_bytes()).unwrap();
+        assert_eq!(configuration.contacts, ["nagiosadmin", "J\u{fc}rgen B."]);
+        assert_eq!(configuration.contact_groups, ["admins"]);
+        for bad in ["*", "+admins", "!admins", "a;b", "a$b", "null", "a\\", "a{b"] {
+            let text = format!("contact-groups = {bad}\n");
+            assert!(Configuration::parse("server.conf", text.as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]
