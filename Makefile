@@ -4,13 +4,14 @@ CARGO ?= cargo
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 AS_USER := $(CURDIR)/tests/as-user
 
-.PHONY: help setup build demo test bench fuzz lint deb
+.PHONY: help setup build demo test bench fuzz docs lint deb
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of about a minute after the build'
 	@echo 'make test   every test: units, properties, fixtures, command lines, whole sites'
 	@echo 'make bench  the promised bounds, measured beside what they are compared with'
 	@echo 'make fuzz   fuzz the parser for five minutes (needs a nightly Rust and cargo-fuzz)'
+	@echo 'make docs   write the types into docs/format.md; make test does it too'
 	@echo 'make lint   formatting, clippy and documentation, without a single warning'
 	@echo 'make deb    not yet: packages come with the issue after this one'
 	@echo
@@ -26,7 +27,7 @@ demo: build
 	@$(AS_USER) $(BUILT)/debug/demo
 
 # The system tests are run by an ordinary user; the others by whoever calls make.
-test: build
+test: build docs
 	$(CARGO) test --locked --workspace --exclude auto-monitor-tests
 	$(CARGO) test --locked --package auto-monitor-tests \
 	    --config "target.'cfg(unix)'.runner = ['$(AS_USER)']"
@@ -38,6 +39,10 @@ bench: setup
 
 fuzz: setup
 	tests/fuzz 300
+
+# Whoever adds a type needs to know of no document; .ci/run sees that it was committed.
+docs:
+	@$(CARGO) run --locked --quiet --package monitoring-info --example document
 
 # `cargo fmt` does not find the files that service.rs names in a macro.
 lint:
