@@ -4,7 +4,7 @@ CARGO ?= cargo
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 AS_USER := $(CURDIR)/tests/as-user
 
-.PHONY: help setup build demo test bench fuzz docs lint deb
+.PHONY: help setup build demo test bench fuzz docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of about a minute after the build'
@@ -13,7 +13,6 @@ help:
 	@echo 'make fuzz   fuzz the parser for five minutes (needs a nightly Rust and cargo-fuzz)'
 	@echo 'make docs   write the types into docs/format.md; make test does it too'
 	@echo 'make lint   formatting, clippy and documentation, without a single warning'
-	@echo 'make deb    not yet: packages come with the issue after this one'
 	@echo
 	@echo 'The first four install missing Debian packages first (tests/setup says which).'
 
@@ -50,7 +49,3 @@ lint:
 	rustfmt --edition 2024 --check monitoring-info/src/service/*.rs
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
-
-deb:
-	@echo 'make deb: there are no packages yet; they come with the issue after this one' >&2
-	@exit 1
