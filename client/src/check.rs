@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::Zoned;
-use monitoring_info::diagnostic::{Problem, Severity, arranged};
+use monitoring_info::diagnostic::{Problem, Severity};
 use serde::Serialize;
 
 use crate::collect;
@@ -23,7 +23,7 @@ pub fn run(root: &Root, screen: Screen, files: &[PathBuf]) -> Status {
     let collection =
         if files.is_empty() { collect::host(root, Zoned::now().date()) } else { collect::files(files) };
     let status = if collection.has_errors() { Status::Faults } else { Status::Done };
-    let problems = &arranged(collection.problems);
+    let problems = &collection.problems;
     screen.answer(&Answer { definitions: collection.definitions.len(), problems }, || {
         let mut text = String::new();
         for problem in problems {

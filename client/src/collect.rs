@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 use monitoring_info::definition::{self, Definition, Draft, Setting};
-use monitoring_info::diagnostic::{Problem, Severity};
+use monitoring_info::diagnostic::{Problem, Severity, arranged};
 use monitoring_info::host::{ServiceName, quoted};
 use monitoring_info::ini::{FILE_MAX, VALUE_MAX};
 use monitoring_info::overrides::{OptOut, Overrides};
@@ -31,7 +31,7 @@ pub struct Collection {
     pub disabled: Vec<Disabled>,
     /// The names of the definitions that have faults.
     pub faulty: Vec<String>,
-    /// Every fault and warning.
+    /// Every fault and warning, as they are shown.
     pub problems: Vec<Problem>,
     /// The definition files that do not count.
     pub inactive: Vec<Inactive>,
@@ -137,7 +137,8 @@ pub fn host(root: &Root, today: Date) -> Collection {
         let problem = first.file.locate(problem, first.place);
         collection.problems.push(problem.help("remove definitions, or disable those that matter least"));
     }
-    Collection { disabled, overrides, inactive: layers.inactive, ..collection }
+    let problems = arranged(collection.problems);
+    Collection { disabled, overrides, problems, inactive: layers.inactive, ..collection }
 }
 
 /// Collects the definitions of files that a person named, as they stand: without overrides, and without the passwords
@@ -150,7 +151,8 @@ pub fn files(paths: &[PathBuf]) -> Collection {
         collector.file(&path.display().to_string(), contents, None);
     }
     let drafts = std::mem::take(&mut collector.drafts);
-    collector.settle(drafts)
+    let collection = collector.settle(drafts);
+    Collection { problems: arranged(collection.problems), ..collection }
 }
 
 fn standard_input() -> Result<Contents, Unreadable> {

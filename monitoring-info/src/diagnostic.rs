@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::host::is_unprintable;
-use crate::ini::{PROBLEMS_MAX, left_out};
+use crate::ini::PROBLEMS_MAX;
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -55,13 +55,32 @@ pub struct Problem {
     pub message: String,
     /// What would be right.
     pub help: Option<String>,
+    /// How many faults this one stands for because they are too many to be shown; of any other, 0.
+    stands_for: usize,
 }
 
 impl Problem {
     /// An error without a place.
     #[must_use]
     pub fn error(message: impl Into<String>) -> Self {
-        Self { file: None, place: None, severity: Severity::Error, message: message.into(), help: None }
+        Self {
+            file: None,
+            place: None,
+            severity: Severity::Error,
+            message: message.into(),
+            help: None,
+            stands_for: 0,
+        }
+    }
+
+    /// Stands for faults that are too many to be shown.
+    pub(crate) fn left_out(faults: usize) -> Self {
+        let plural = if faults == 1 { "" } else { "s" };
+        Self {
+            stands_for: faults,
+            ..Self::error(format!("{faults} more fault{plural} of this file not shown"))
+        }
+        .help("mend those that are shown, and check again")
     }
 
     /// A warning without a place.
@@ -284,10 +303,12 @@ pub fn arranged(mut problems: Vec<Problem>) -> Vec<Problem> {
             shown.extend_from_slice(of_file);
             continue;
         };
-        let room = of_file.len().min(PROBLEMS_MAX);
-        shown.extend_from_slice(&of_file[..room]);
-        if of_file.len() > room {
-            shown.push(left_out(of_file.len() - room).file(file));
+        let faults = || of_file.iter().filter(|problem| problem.stands_for == 0);
+        shown.extend(faults().take(PROBLEMS_MAX).cloned());
+        let more = faults().skip(PROBLEMS_MAX).count()
+            + of_file.iter().map(|problem| problem.stands_for).sum::<usize>();
+        if more > 0 {
+            shown.push(Problem::left_out(more).file(file));
         }
     }
     shown
@@ -334,10 +355,21 @@ mod tests {
         };
         let shown = arranged([of("b", 99), of("a", 103), of("c", 100), of("b", 1)].concat());
         assert_eq!(shown.len(), 100 + 101 + 100);
-        assert_eq!(shown[200], Problem::error("3 more faults of this file not shown").file("a"));
+        assert_eq!(shown[200].message, "3 more faults of this file not shown");
         let lines: Vec<usize> =
             shown[100..200].iter().map(|problem| problem.place.as_ref().unwrap().line).collect();
         assert_eq!(lines, (1..=100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_left_out_already_is_counted_once() {
+        let left_out = |n| {
+            Problem::left_out(n).file("a").at(Place { line: 1, column: 1, width: 1, text: String::new() })
+        };
+        let faults = vec![Problem::error("x").file("a"); 101];
+        let shown = arranged([vec![left_out(7900), left_out(4)], faults].concat());
+        assert_eq!(shown.len(), 101);
+        assert_eq!(shown[100].message, "7905 more faults of this file not shown");
     }
 
     #[test]

@@ -113,12 +113,6 @@ impl Document {
     }
 }
 
-/// What is said of the faults beyond [`PROBLEMS_MAX`].
-pub(crate) fn left_out(faults: usize) -> Problem {
-    let plural = if faults == 1 { "" } else { "s" };
-    Problem::error(format!("{faults} more fault{plural} of this file not shown"))
-}
-
 /// The text of a file, or why it is none.
 ///
 /// # Errors
@@ -216,7 +210,7 @@ impl<'a> Index<'a> {
 
     fn finish(mut self) -> (Document, Vec<Problem>) {
         if self.left_out > 0 {
-            self.problems.push(left_out(self.left_out));
+            self.problems.push(Problem::left_out(self.left_out));
         }
         (self.document, self.problems)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Definition;
 use crate::diagnostic::{Problem, Severity, suggestion};
 use crate::host::{ServiceName, article, quoted};
-use crate::ini::{PROBLEMS_MAX, left_out};
+use crate::ini::PROBLEMS_MAX;
 use crate::service::{Default, KINDS, Kind, PASSWORD_FILE, Rule, Tls};
 use crate::value::Value;
 
@@ -62,7 +62,7 @@ pub fn judge(name: &str, pairs: &[(&str, &str)], incomplete: bool) -> Judgement 
         judge.tls(kind);
     }
     if judge.left_out > 0 {
-        judge.faults.push(Fault { about: About::Section, problem: left_out(judge.left_out) });
+        judge.faults.push(Fault { about: About::Section, problem: Problem::left_out(judge.left_out) });
     }
     let definition = match (name, kind) {
         (Some(name), Some(kind)) if judge.sound => Some(Definition { name, kind, values: judge.values }),
