@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::host::is_unprintable;
 use crate::ini::PROBLEMS_MAX;
+use crate::service::PASSWORD_FILE;
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -215,33 +216,55 @@ impl Problem {
     }
 }
 
-/// Where the value of a line that sets `password` begins, in bytes, however ill the line is.
-fn secret(line: &str) -> Option<usize> {
-    const KEY: &str = "password";
-    const JOINTS: [char; 4] = [' ', '\t', '=', ':'];
-    let key = line.len() - line.trim_start_matches([' ', '\t']).len();
-    let behind = key + KEY.len();
-    let is_password = line.get(key..behind)?.eq_ignore_ascii_case(KEY) && line[behind..].starts_with(JOINTS);
-    let value = line.len() - line[behind..].trim_start_matches(JOINTS).len();
-    (is_password && value < line.len()).then_some(value)
+/// Where the password begins in a line that sets one, in bytes, however ill the line is: misspelt keys, other keys before
+/// it, quotes, a colon. Rather a harmless value too many is hidden.
+pub(crate) fn secret(line: &str) -> Option<usize> {
+    const JOINTS: [char; 2] = ['=', ':'];
+    let blank = |c: char| c == ' ' || c == '\t';
+    let lower = line.to_ascii_lowercase();
+    let key_end = lower.find(JOINTS).unwrap_or(lower.len());
+    let key = lower.len() - lower.trim_start_matches(blank).len();
+    let after = |from: usize| match lower[from..].find(JOINTS) {
+        Some(joint) => from + joint,
+        // No joint at all: the word ends at a blank.
+        None => lower[from..].find(blank).map_or(lower.len(), |at| from + at),
+    };
+    let joint = match lower.find("pass") {
+        Some(at) => after(at),
+        None if suggestion(lower.get(key..key_end)?.trim_end_matches(blank), ["password"]).is_some() => {
+            key_end
+        }
+        None => return None,
+    };
+    let value = line.len() - line[joint..].trim_start_matches(|c| blank(c) || JOINTS.contains(&c)).len();
+    let names_file = lower[..joint].trim_end_matches(blank).ends_with(PASSWORD_FILE.name)
+        && line[value..].starts_with('/');
+    (value < line.len() && !names_file).then_some(value)
 }
 
 impl Place {
     /// The same place in the line with the password hidden, if it sets one: problems go to terminals, journals and
     /// mails, which more people read than the file.
     #[must_use]
-    pub(crate) fn without_secret(mut self) -> Self {
-        const HIDDEN: &str = "(hidden)";
-        if let Some(value) = secret(&self.text) {
-            let column = self.text[..value].chars().count() + 1;
-            self.text.truncate(value);
-            self.text.push_str(HIDDEN);
-            if self.column >= column {
-                self.column = column;
-                self.width = HIDDEN.len();
-            }
-            self.width = self.width.min(column + HIDDEN.len() - self.column);
+    pub(crate) fn without_secret(self) -> Self {
+        match secret(&self.text) {
+            Some(value) => self.hidden_from(value),
+            None => self,
         }
+    }
+
+    /// The same place in the line with all hidden from this byte on.
+    #[must_use]
+    pub(crate) fn hidden_from(mut self, value: usize) -> Self {
+        const HIDDEN: &str = "(hidden)";
+        let column = self.text[..value].chars().count() + 1;
+        self.text.truncate(value);
+        self.text.push_str(HIDDEN);
+        if self.column >= column {
+            self.column = column;
+            self.width = HIDDEN.len();
+        }
+        self.width = self.width.min(column + HIDDEN.len() - self.column);
         self
     }
 
@@ -374,14 +397,27 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        for text in ["password = s3cret", "  PASSWORD:s3cret", "password s3cret", "Password\t=\ts3cret"] {
+        for text in [
+            "password = s3cret",
+            "  PASSWORD:s3cret",
+            "password s3cret",
+            "Password\t=\ts3cret",
+            "pasword = s3cret",
+            "passwd: s3cret",
+            "pass word = s3cret",
+            "\"password\" = s3cret",
+            "export password=s3cret",
+            "username = u, password = s3cret",
+            "password_file = s3cret",
+            "# password = s3cret",
+        ] {
             for column in 1..=text.len() {
                 let place = Place { line: 1, column, width: 3, text: text.to_owned() }.without_secret();
                 let shown = Problem::error("x").at(place).to_string();
                 assert!(!shown.contains("s3cret") && shown.contains("(hidden)"), "{shown}");
             }
         }
-        for text in ["password_file = /etc/p", "password =", "passwords = x", "# password = x"] {
+        for text in ["password_file = /etc/p", "Password_File=/p", "password =", "port = 1", "ß"] {
             let place = Place { line: 1, column: 1, width: 1, text: text.to_owned() };
             assert_eq!(place.clone().without_secret(), place);
         }

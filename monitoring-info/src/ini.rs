@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use ini::{Ini, ParseOption};
 
-use crate::diagnostic::{Place, Problem};
+use crate::diagnostic::{Place, Problem, secret};
 use crate::host::quoted;
 
 mod line;
@@ -86,13 +86,26 @@ impl<'a> Source<'a> {
     /// The place of a spot, with its line.
     #[must_use]
     pub fn place(self, spot: Spot) -> Place {
-        let text = self.0.get(spot.offset..).unwrap_or_default();
-        let text = text.split('\n').next().unwrap_or_default();
-        let text = text.strip_suffix('\r').unwrap_or(text);
+        let text = self.line(spot);
         let start = text.get(..spot.start).unwrap_or(text);
         let width = text.get(spot.start..spot.start + spot.length).unwrap_or_default().chars().count().max(1);
-        Place { line: spot.line, column: start.chars().count() + 1, width, text: text.to_owned() }
-            .without_secret()
+        let place =
+            Place { line: spot.line, column: start.chars().count() + 1, width, text: text.to_owned() };
+        if self.continues_secret(spot) { place.hidden_from(0) } else { place.without_secret() }
+    }
+
+    fn line(self, spot: Spot) -> &'a str {
+        self.0.get(spot.offset..).and_then(|text| text.lines().next()).unwrap_or_default()
+    }
+
+    /// Whether somebody may have meant this line for the rest of the password on the one before.
+    fn continues_secret(self, spot: Spot) -> bool {
+        let line = self.line(spot);
+        let before = self.0.get(..spot.offset).and_then(|text| text.lines().next_back());
+        !line.contains('=')
+            && !line.starts_with('[')
+            && secret(line).is_none()
+            && before.is_some_and(|line| secret(line).is_some())
     }
 }
 
@@ -227,7 +240,12 @@ impl<'a> Index<'a> {
         if !self.orphaned {
             self.current().faulty = true;
         }
-        self.report(fault.at, Problem::error(fault.message).help(fault.help));
+        let help = if Source::new(self.text).continues_secret(fault.at) {
+            "put the whole value on one line".to_owned()
+        } else {
+            fault.help
+        };
+        self.report(fault.at, Problem::error(fault.message).help(help));
     }
 
     /// The section that a key belongs to.

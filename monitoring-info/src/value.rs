@@ -242,7 +242,8 @@ pub static PATH: ValueKind = ValueKind {
         if text.starts_with('/') {
             return Ok(Value::Text(text.into()));
         }
-        Err(Invalid::new(format!("{} is not an absolute path", quoted(text)), "begin it with `/`"))
+        // Without the value, which may be the password itself.
+        Err(Invalid::new("it is not an absolute path", "begin it with `/`"))
     },
 };
 

@@ -39,6 +39,18 @@ fn faults(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn what_may_be_the_rest_of_a_password_is_not_shown() {
+    for text in ["password = s3cret\n  s3cret", "password = s3cret\\\ns3cret", "pasword: s3cret\n\ts3cret x"]
+    {
+        for problem in parse(&format!("[a]\ntype = imap\n{text}\nusername = u\n")).1 {
+            assert!(!problem.to_string().contains("s3cret"), "{problem}");
+        }
+    }
+    let shown = parse("[a]\npassword = x\n[b\n").1[0].to_string();
+    assert!(shown.contains("[b"), "{shown}");
+}
+
+#[test]
 fn a_line_without_equals_sign_does_not_swallow_the_next() {
     let text = "[a]\ntype http\nport = 80\n";
     assert_eq!(sections(text), ["!a port=80"]);

@@ -1,6 +1,7 @@
 //! One line of a file: which of the four kinds it is, or why it is none.
 
 use super::{Spot, VALUE_MAX};
+use crate::diagnostic::secret;
 use crate::host::{is_unprintable, quoted};
 
 const BLANKS: [char; 2] = [' ', '\t'];
@@ -216,9 +217,8 @@ fn right(key: &str, value: &str) -> String {
     if value.is_empty() {
         return format!("write `{key} = …`, or `[{key}]` if it is the name of a service");
     }
-    // No message shows a password.
-    let value = if key.eq_ignore_ascii_case("password") { "…" } else { value };
-    format!("write {}", quoted(&format!("{key} = {value}")))
+    let line = format!("{key} = {value}");
+    if secret(&line).is_some() { format!("write `{key} = …`") } else { format!("write {}", quoted(&line)) }
 }
 
 fn is_key(text: &str) -> bool {
