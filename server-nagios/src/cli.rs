@@ -29,9 +29,9 @@ pub struct Cli {
 pub enum Command {
     /// Run the endpoint that hosts register at, until it is stopped
     ///
-    /// Makes the host key when there is none, writes the configuration of an sshd of its own, has sshd judge it, and
-    /// becomes that sshd.
-    Endpoint,
+    /// Makes the state folder and the host key when there are none, writes the configuration of an sshd of its own, has
+    /// sshd judge it, and becomes that sshd. Root's becomes the account that the state folder belongs to first.
+    Endpoint(Endpoint),
     /// What sshd asks of every key that is offered
     #[command(hide = true)]
     AuthorizedKeys(AuthorizedKeys),
@@ -78,6 +78,14 @@ pub struct Output {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// The arguments of `endpoint`.
+#[derive(Debug, Args)]
+pub struct Endpoint {
+    /// Stay root where the state folder is root's: then root handles what hosts send, so only for tests
+    #[arg(long)]
+    pub allow_root: bool,
 }
 
 /// The arguments of `authorized-keys`: sshd's `%f %t %k`.

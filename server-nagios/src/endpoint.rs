@@ -2,8 +2,9 @@
 //!
 //! OpenSSH does what is hard to get right (key exchange, authentication, bounds on half-open connections), with a
 //! configuration of our own that leaves nothing of a login but the forced command. The administrator's sshd, its port,
-//! users and keys are never touched. It runs as an ordinary user, so it can log in nobody but that user; run by root,
-//! which is for scratch set-ups, it stays root.
+//! users and keys are never touched. It runs as an ordinary user, so it can log in nobody but that user, and nothing that
+//! a host sends is ever handled by root: started by root, it becomes the account that the state belongs to, and where
+//! that is root too, it refuses unless it is told that this is a test.
 //!
 //! sshd asks [`authorized_keys`] about every key that is offered. Every ed25519 key is let in, to one command: who may
 //! do what is [the session's](crate::session) business, which can tell a client why.
@@ -21,7 +22,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
-use monitoring_info::registration::PORT;
+use monitoring_info::registration::{PORT, USER};
+use nix::unistd::Uid;
 use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
 
@@ -41,8 +43,17 @@ const PRIVILEGE_SEPARATION_DIR: &str = "/run/sshd";
 ///
 /// # Errors
 /// Something of the endpoint cannot be made, or sshd refuses to start with it.
-pub fn endpoint(context: &Context) -> anyhow::Result<ExitCode> {
+pub fn endpoint(context: &Context, arguments: &cli::Endpoint) -> anyhow::Result<ExitCode> {
     let paths = &context.paths;
+    identity::become_owner(&paths.state())?;
+    if Uid::effective().is_root() && !arguments.allow_root {
+        let state = paths.state();
+        bail!(
+            "root must not handle what hosts send; give the state to an account of its own, which the endpoint then \
+             becomes:\n  useradd --system --shell /bin/sh {USER}\n  install -d -o {USER} -m 0750 {}",
+            state.display()
+        );
+    }
     let configuration = context.configuration()?;
     let account = identity::own_account()?;
     login_is_possible(&account)?;

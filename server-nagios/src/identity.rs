@@ -44,7 +44,7 @@ pub fn owner(state: &Path) -> anyhow::Result<String> {
     Ok(account(uid)?.name)
 }
 
-/// When root runs an administrator's command, become the account that the state belongs to: so what the command writes
+/// When root runs a command, become the account that the state belongs to, if there is one: so what the command writes
 /// can be read by the endpoint, and nothing that touches what clients sent runs as root.
 ///
 /// # Errors

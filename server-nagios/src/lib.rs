@@ -10,10 +10,12 @@
 //! Each command of the [command line](cli) is a function in the module of its name.
 
 use std::fmt::Display;
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::{Context as _, bail};
 use clap::Parser;
 
 use crate::cli::{Cli, Command, Token};
@@ -59,12 +61,16 @@ pub struct Context {
 }
 
 impl Context {
-    /// Everything below this root.
+    /// Everything below this root, which must be there: a mistyped one is no new server.
     ///
     /// # Errors
-    /// The root is relative, and the current folder is gone.
-    pub fn below(root: &Path) -> io::Result<Self> {
-        Ok(Self { paths: Paths::below(root)? })
+    /// There is no such folder.
+    pub fn below(root: &Path) -> anyhow::Result<Self> {
+        let doing = || format!("cannot look below {}, which --root names", root.display());
+        if !fs::metadata(root).with_context(doing)?.is_dir() {
+            bail!("{} is no folder, and --root names one", root.display());
+        }
+        Ok(Self { paths: Paths::below(root).with_context(doing)? })
     }
 
     /// The administrator's configuration.
@@ -115,23 +121,22 @@ pub fn print(text: impl Display) -> io::Result<()> {
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = Context::below(&cli.root)?;
-    // sshd's commands are the state's owner already. The others that are named here reach for the engine as well, and
-    // know themselves whom they must be for that.
-    let stays = matches!(
-        cli.command,
-        Command::AuthorizedKeys(_)
-            | Command::Session(_)
-            | Command::Endpoint
-            | Command::Generate(_)
-            | Command::Publish(_)
-            | Command::Diff(_)
-            | Command::Doctor(_)
-    );
-    if !stays {
-        identity::become_owner(&context.paths.state())?;
+    let state = context.paths.state();
+    match cli.command {
+        // The first makes the state folder, sshd's commands are its owner already, the last has nothing to do with it.
+        Command::Endpoint(_) | Command::AuthorizedKeys(_) | Command::Session(_) | Command::Generate(_) => {}
+        // These reach for the engine as well, and know themselves whom they must be for that.
+        Command::Publish(_) | Command::Diff(_) | Command::Doctor(_) => {}
+        _ if !state.is_dir() => bail!(
+            "there is no server below {}: {} does not exist; it comes with the first start of: auto-monitor-server \
+             endpoint",
+            context.paths.root().display(),
+            state.display()
+        ),
+        _ => identity::become_owner(&state)?,
     }
     match cli.command {
-        Command::Endpoint => endpoint::endpoint(&context),
+        Command::Endpoint(arguments) => endpoint::endpoint(&context, &arguments),
         Command::AuthorizedKeys(arguments) => endpoint::authorized_keys(&context, &arguments),
         Command::Session(arguments) => session::session(&context, &arguments),
         Command::Generate(arguments) => generate::generate(&arguments),

@@ -6,12 +6,73 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::process::{Command, Stdio};
 
-use scratch::{PROGRAM, Server};
+use scratch::{PROGRAM, Server, is_root};
 use serde_json::{Value, json};
+
+fn endpoint() -> Vec<&'static str> {
+    ["endpoint"].into_iter().chain(is_root().then_some("--allow-root")).collect()
+}
+
+#[test]
+fn where_there_is_no_server_none_is_made() {
+    let server = Server::prepare("");
+    for arguments in [
+        &["list"][..],
+        &["list", "--json"],
+        &["show", "web1.example.org"],
+        &["status"],
+        &["pending"],
+        &["approve", "web1.example.org"],
+        &["reject", "web1.example.org"],
+        &["revoke", "web1.example.org"],
+        &["remove", "web1.example.org"],
+        &["rename", "web1.example.org", "web2.example.org"],
+        &["explain", "web1.example.org"],
+        &["token", "create"],
+        &["token", "list"],
+        &["token", "revoke", "0123456789ab"],
+    ] {
+        let output = server.command(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}: {output:?}");
+        assert!(said.contains("there is no server below"), "{arguments:?}: {said}");
+        assert!(said.contains("auto-monitor-server endpoint"), "{arguments:?}: {said}");
+    }
+    assert!(!server.root().join("var").exists());
+    let nowhere = server.root().join("nowhere");
+    for command in ["list", "endpoint", "publish", "doctor"] {
+        let output = Command::new(PROGRAM).arg("--root").arg(&nowhere).arg(command).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("--root"), "{command}: {output:?}");
+    }
+    assert!(!nowhere.exists());
+}
+
+#[test]
+fn root_handles_nothing_that_hosts_send() {
+    if !is_root() {
+        eprintln!("not tried: it takes root");
+        return;
+    }
+    let refusal = |server: &Server| {
+        let output = server.command(&["endpoint"]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let server = Server::prepare("");
+    let said = refusal(&server);
+    assert!(said.contains("root must not") && said.contains("useradd"), "{said}");
+    assert!(!server.state().exists());
+    // It became that user, of which it then says that nobody can log in as it.
+    fs::create_dir_all(server.state()).unwrap();
+    chown(server.state(), Some(65_534), None).unwrap();
+    let said = refusal(&server);
+    assert!(said.contains("the account nobody has no login shell"), "{said}");
+}
 
 #[test]
 fn an_empty_server_says_what_comes_next() {
-    let server = Server::prepare("");
+    let server = Server::prepare("").with_state();
     assert!(server.say(&["list"]).contains("auto-monitor enrol SERVER"));
     assert!(server.say(&["pending"]).contains("No host waits"));
     assert!(server.say(&["token", "list"]).contains("auto-monitor-server token create"));
@@ -23,7 +84,7 @@ fn an_empty_server_says_what_comes_next() {
 
 #[test]
 fn who_is_not_there_is_bad_news_and_what_cannot_be_is_wrong() {
-    let server = Server::prepare("");
+    let server = Server::prepare("").with_state();
     for arguments in [
         ["approve", "web1.example.org"],
         ["reject", "web1.example.org"],
@@ -45,7 +106,7 @@ fn who_is_not_there_is_bad_news_and_what_cannot_be_is_wrong() {
 #[test]
 fn a_faulty_configuration_is_told_with_every_place() {
     let server = Server::prepare("lisen = 1\nquiet = soon\n");
-    let output = server.command(&["endpoint"]);
+    let output = server.command(&endpoint());
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8(output.stderr).unwrap();
     let file = server.root().join("etc/auto-monitor-server-nagios/server.conf");
@@ -63,7 +124,7 @@ fn a_faulty_configuration_is_told_with_every_place() {
 #[test]
 fn an_endpoint_that_cannot_start_says_why() {
     let server = Server::prepare("sshd = /nonexistent/sshd\n");
-    let output = server.command(&["endpoint"]);
+    let output = server.command(&endpoint());
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot run /nonexistent/sshd"));
     // One that says of itself that it is OpenSSH, and refuses every configuration.
@@ -77,14 +138,14 @@ fn an_endpoint_that_cannot_start_says_why() {
     fs::set_permissions(&sshd, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let file = server.root().join("etc/auto-monitor-server-nagios/server.conf");
     fs::write(file, format!("sshd = {}\n", sshd.display())).unwrap();
-    let output = server.command(&["endpoint"]);
+    let output = server.command(&endpoint());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("refuses the configuration") && said.contains("line 7: no"), "{said}");
 }
 
 #[test]
 fn a_reader_that_has_read_enough_is_no_fault() {
-    let server = Server::prepare("");
+    let server = Server::prepare("").with_state();
     let mut command = Command::new(PROGRAM)
         .arg("--root")
         .arg(server.root())
@@ -100,7 +161,7 @@ fn a_reader_that_has_read_enough_is_no_fault() {
 
 #[test]
 fn root_s_commands_leave_nothing_that_the_endpoint_cannot_read() {
-    let server = Server::prepare("");
+    let server = Server::prepare("").with_state();
     server.say(&["token", "create", "--server", "monitor.example.org"]);
     let nobody = 65_534;
     let everything = |folder: &std::path::Path| {

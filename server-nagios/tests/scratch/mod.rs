@@ -14,6 +14,11 @@ use serde_json::{Value, json};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_auto-monitor-server");
 
+/// Whether root runs the tests.
+pub fn is_root() -> bool {
+    nix::unistd::Uid::effective().is_root()
+}
+
 /// A server; it and its folder go when this goes.
 pub struct Server {
     folder: tempfile::TempDir,
@@ -49,6 +54,12 @@ impl Server {
         server
     }
 
+    /// With the state folder that the first start of an endpoint would make.
+    pub fn with_state(self) -> Self {
+        fs::create_dir_all(self.state()).unwrap();
+        self
+    }
+
     fn listen(&mut self, configuration: &str) {
         self.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let file = self.root().join("etc/auto-monitor-server-nagios/server.conf");
@@ -63,6 +74,7 @@ impl Server {
                 .arg("--root")
                 .arg(self.root())
                 .arg("endpoint")
+                .args(is_root().then_some("--allow-root"))
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(log)
