@@ -123,10 +123,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = Context::below(&cli.root)?;
     let state = context.paths.state();
     match cli.command {
-        // The first makes the state folder, sshd's commands are its owner already, the last has nothing to do with it.
-        Command::Endpoint(_) | Command::AuthorizedKeys(_) | Command::Session(_) | Command::Generate(_) => {}
-        // These reach for the engine as well, and know themselves whom they must be for that.
-        Command::Publish(_) | Command::Diff(_) | Command::Doctor(_) => {}
+        // The first makes the state folder, sshd's two are its owner already, generating has nothing to do with it. The
+        // last three reach for the engine as well, and know themselves whom they must be for that.
+        Command::Endpoint(_)
+        | Command::AuthorizedKeys(_)
+        | Command::Session(_)
+        | Command::Generate(_)
+        | Command::Publish(_)
+        | Command::Diff(_)
+        | Command::Doctor(_) => {}
         _ if !state.is_dir() => bail!(
             "there is no server below {}: {} does not exist; it comes with the first start of: auto-monitor-server \
              endpoint",
