@@ -315,7 +315,7 @@ fn refused_definitions_are_told_and_the_rest_is_taken() {
     let mut request = web1.registration(1, &["a"]);
     let definitions = request["registration"]["definitions"].as_array_mut().unwrap();
     definitions.push(json!({"name": "b", "type": "tcp", "settings": {"prot": "1"}, "file": "/x"}));
-    definitions.push(json!({"name": "c", "type": "ntp", "settings": {"stratum": "1"}, "file": "/x"}));
+    definitions.push(json!({"name": "c", "type": "gopher", "settings": {"stratum": "1"}, "file": "/x"}));
     let reply = web1.send("register", request.to_string().as_bytes());
     assert_eq!(reply.refusal, None);
     assert_eq!(reply.refused.len(), 1);

@@ -60,9 +60,9 @@ fn nothing_is_made_before_the_first_host() {
 #[test]
 fn an_unknown_type_is_watched_and_a_refused_definition_is_left_out() {
     let site = Site::running();
-    site.register("web1.example.org", &["ntp", "ssh", "tcp"]);
+    site.register("web1.example.org", &["gopher", "ssh", "tcp"]);
     site.published();
-    assert_eq!(site.services("web1.example.org"), ["host registration", "ntp", "ssh"]);
+    assert_eq!(site.services("web1.example.org"), ["gopher", "host registration", "ssh"]);
 }
 
 #[test]

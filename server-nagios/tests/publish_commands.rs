@@ -119,7 +119,7 @@ fn diff_shows_what_a_publish_would_change() {
 #[test]
 fn explain_shows_a_command_line_that_runs() {
     let site = site();
-    let mut web1 = record("web1.example.org", &["http:ssl=True;uri=/a?b=$USER1$'", "ntp", "imap"]);
+    let mut web1 = record("web1.example.org", &["http:ssl=True;uri=/a?b=$USER1$'", "gopher", "imap"]);
     web1.address = [127, 0, 0, 9].into();
     site.store(&web1);
     assert!(run(&site, &["explain", "web1.example.org"]).2.contains("not published yet"));
@@ -132,7 +132,7 @@ fn explain_shows_a_command_line_that_runs() {
         ),
         "{out}"
     );
-    assert!(out.contains("http certificate") && out.contains("UNKNOWN: the type ntp"), "{out}");
+    assert!(out.contains("http certificate") && out.contains("UNKNOWN: the type gopher"), "{out}");
     let (_, one) = json(&site, &["explain", "web1.example.org", "http", "certificate", "--json"]);
     let probes = &one["services"][0]["probes"];
     assert_eq!(probes.as_array().unwrap().len(), 1);
@@ -140,7 +140,7 @@ fn explain_shows_a_command_line_that_runs() {
     assert_eq!(probes[0]["runs"], format!("/bin/true --root {root} web1.example.org http certificate"));
     let (status, _, error) = run(&site, &["explain", "web1.example.org", "ftp"]);
     assert_eq!(status, 2);
-    assert!(error.contains("has no service ftp; it has http, imap, ntp"), "{error}");
+    assert!(error.contains("has no service ftp; it has gopher, http, imap"), "{error}");
 }
 
 #[test]
