@@ -18,6 +18,9 @@ const KEY_FILE: &str = "id_ed25519";
 /// A key file is under 1 KiB.
 const KEY_FILE_MAX: usize = 16 * 1024;
 
+/// The most that is read of `/etc/hosts`, which some fill with the names of advertisers.
+const SYSTEM_FILE_MAX: usize = 8 * 1024 * 1024;
+
 /// The host's key.
 #[derive(Debug)]
 pub struct Identity {
@@ -132,7 +135,10 @@ pub fn host_name(root: &Root, configuration: &Configuration) -> Result<HostName,
     if let Some(name) = &configuration.name {
         return Ok(name.clone());
     }
-    let read = |path: &str| fs::read_to_string(root.path(path)).unwrap_or_default();
+    let read = |path: &str| {
+        let contents = root.read(Path::new(path), SYSTEM_FILE_MAX).map(|contents| contents.bytes);
+        String::from_utf8_lossy(&contents.unwrap_or_default()).into_owned()
+    };
     let system = if root.is_system() {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
     } else {

@@ -122,7 +122,7 @@ impl Layers {
     fn list(&mut self, root: &Root, layer: &str) -> Vec<OsString> {
         let folder = root.path(layer);
         let mut names = Vec::new();
-        let entries = match fs::read_dir(&folder) {
+        let entries = match root.resolve(Path::new(layer)).and_then(fs::read_dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return names,
             Err(error) => {

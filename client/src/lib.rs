@@ -59,7 +59,7 @@ pub fn run() -> ExitCode {
 
 fn dispatch(arguments: Arguments, screen: Screen) -> Result<Status, Failure> {
     let root = Root::new(&arguments.root)
-        .map_err(|error| Failure::io(format!("find the root {}", arguments.root.display()), &error))?;
+        .map_err(|error| Failure::io(format!("use the root folder {}", arguments.root.display()), &error))?;
     let root = &root;
     match arguments.command {
         Command::Check { files } => Ok(check::run(root, screen, &files)),

@@ -9,6 +9,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -61,9 +62,14 @@ impl Root {
     /// This folder; a relative one is taken from the current folder.
     ///
     /// # Errors
-    /// The current folder is gone.
+    /// There is no such folder. A host without a single definition is sound, so a slip in its name would look well.
     pub fn new(folder: &Path) -> io::Result<Self> {
-        std::path::absolute(folder).map(Self)
+        let folder = std::path::absolute(folder)?;
+        if std::fs::metadata(&folder)?.is_dir() {
+            Ok(Self(folder))
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
     }
 
     /// Whether this is the running system, and not an image or a scratch folder.
@@ -103,6 +109,15 @@ impl Root {
         // exchanged in between, `O_NONBLOCK` and the second look keep the promise.
         regular(&self.open(system, OFlags::PATH)?)?;
         contents(self.open(system, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?, most)
+    }
+
+    /// Where a system path leads to in the end, with its links resolved below the root.
+    ///
+    /// # Errors
+    /// Nothing is there.
+    pub fn resolve(&self, system: &Path) -> io::Result<PathBuf> {
+        let file = self.open(system, OFlags::PATH)?;
+        std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
     }
 
     fn open(&self, system: &Path, flags: OFlags) -> io::Result<File> {
@@ -167,6 +182,8 @@ mod tests {
         let root = Root::new(folder.path()).unwrap();
         assert_eq!(root.read(Path::new("/etc/link"), 100).unwrap().bytes, b"inside");
         assert!(root.read(Path::new("/etc/out"), 100).is_err());
+        let real = folder.path().canonicalize().unwrap().join("usr/real");
+        assert_eq!(root.resolve(Path::new("/etc/link")).unwrap(), real);
     }
 
     #[test]
@@ -190,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_path_is_named_as_the_host_itself_names_it() {
-        let root = Root::new(Path::new("/srv/image")).unwrap();
+        let root = Root(PathBuf::from("/srv/image"));
         assert_eq!(root.path("/etc/a"), Path::new("/srv/image/etc/a"));
         assert_eq!(root.system_path("/srv/image/etc/a"), "/etc/a");
         assert_eq!(Root::new(Path::new("/")).unwrap().system_path("/etc/a"), "/etc/a");

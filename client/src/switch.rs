@@ -97,7 +97,7 @@ fn edit(root: &Root, change: impl FnOnce(&str) -> Result<String, EditError>) -> 
         return Ok(false);
     }
     // A link to the file stays a link.
-    let target = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+    let target = root.resolve(Path::new(OVERRIDES)).unwrap_or_else(|_| path.clone());
     replace(&target, new.as_bytes(), mode).map_err(|error| fail("write", &error))?;
     Ok(true)
 }

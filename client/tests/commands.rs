@@ -287,6 +287,36 @@ fn types_and_pages_come_from_the_program_itself() {
 }
 
 #[test]
+fn a_root_that_is_not_there_is_no_sound_host() {
+    let host = Host::new(&[("file", "")]);
+    for root in ["absent", "file"] {
+        let root = host.path(root);
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_auto-monitor")).arg("--root").arg(&root).arg("check").output();
+        let output = output.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(root.to_str().unwrap()) && output.stdout.is_empty(), "{said}");
+        assert!(!root.is_dir());
+    }
+}
+
+#[test]
+fn an_image_is_edited_inside_the_image() {
+    let outside = tempfile::tempdir().unwrap();
+    let outside = outside.path().join("overrides.conf");
+    fs::write(&outside, "# not ours\n").unwrap();
+    let host = Host::new(&[("etc/auto-monitor/x", ""), ("etc/monitoring-info/a.conf", "[a]\ntype = ssh\n")]);
+    let inside = host.path(outside.to_str().unwrap().trim_start_matches('/'));
+    fs::create_dir_all(inside.parent().unwrap()).unwrap();
+    fs::write(&inside, "").unwrap();
+    symlink(&outside, host.path("etc/auto-monitor/overrides.conf")).unwrap();
+    host.run(0, &["disable", "a"]);
+    assert_eq!(fs::read_to_string(&outside).unwrap(), "# not ours\n");
+    assert!(fs::read_to_string(&inside).unwrap().contains("[a]"));
+}
+
+#[test]
 fn a_wrong_command_line_or_configuration_is_status_2() {
     let host = Host::new(&[]);
     for wrong in [
