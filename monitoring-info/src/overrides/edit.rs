@@ -11,7 +11,7 @@ use crate::ini::{Document, Entry, Section};
 /// Why the overrides were not edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// The file, or the section to be edited, has faults; an edit might not mean what was meant.
+    /// The file, or the section to be edited, has faults or would have; an edit might not mean what was meant.
     #[error("the overrides have a fault that must be mended by hand first: {}{}", .0.message, on_line(.0))]
     Faulty(Box<Problem>),
     /// The reason cannot stand in a line of the file.
@@ -73,7 +73,7 @@ pub fn disable(
         Some(until) => edit.set("until", &until.to_string()),
         None => edit.remove("until"),
     }
-    Ok(edit.finish())
+    edit.finish()
 }
 
 /// Ends the opt-out of a service, or the one that names just this pattern. A service that a pattern opts out still
@@ -92,7 +92,7 @@ pub fn enable(text: &str, pattern: &Pattern, today: Date) -> Result<Enabled, Edi
         edit.remove(key);
     }
     edit.remove_if_empty();
-    let text_without = edit.finish();
+    let text_without = edit.finish()?;
     let without = Overrides::parse("", text_without.as_bytes()).0;
     let Some(by) = without.opted_out(pattern.as_str(), today) else {
         return Ok(Enabled { text: text_without, exception_to: None });
@@ -108,7 +108,7 @@ pub fn enable(text: &str, pattern: &Pattern, today: Date) -> Result<Enabled, Edi
     edit.remove("reason");
     edit.remove("until");
     edit.set("enabled", "yes");
-    Ok(Enabled { text: edit.finish(), exception_to: Some((by.pattern.clone(), line)) })
+    Ok(Enabled { text: edit.finish()?, exception_to: Some((by.pattern.clone(), line)) })
 }
 
 /// A text as lines with their line ends, and the section that is edited.
@@ -217,8 +217,11 @@ impl<'a> Edit<'a> {
         }
     }
 
-    fn finish(self) -> String {
-        self.lines.concat()
+    /// The new text, if it can still be read: of a file that grew too large, nothing would be in force.
+    fn finish(self) -> Result<String, EditError> {
+        let text = self.lines.concat();
+        crate::ini::decode(text.as_bytes()).map_err(EditError::Faulty)?;
+        Ok(text)
     }
 }
 
@@ -310,6 +313,8 @@ mod tests {
             }
         }
         assert!(matches!(disable("", &pattern("a"), Some("a\nb"), None), Err(EditError::Reason(_))));
+        let full = format!("#{}\n", " ".repeat(crate::ini::FILE_MAX - 10));
+        assert!(matches!(disable(&full, &pattern("a"), None, None), Err(EditError::Faulty(_))));
         assert!(
             disable("[b]\nnonsense\n", &pattern("a"), None, None).is_ok(),
             "another section's fault is no hindrance"
