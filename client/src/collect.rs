@@ -18,6 +18,7 @@ use monitoring_info::service::PASSWORD_FILE;
 
 use crate::layers::{self, Inactive};
 use crate::root::{Contents, OVERRIDES, Root, Unreadable, read_named};
+use crate::screen::shell;
 
 /// The largest registration in bytes of JSON: the document's limit, less what stands around it.
 const REGISTRATION_MAX: usize = monitoring_info::registration::DOCUMENT_MAX - 4 * 1024;
@@ -350,6 +351,7 @@ fn read_password(root: &Root, setting: &Setting) -> Result<Password, Box<Problem
 
 /// A file that holds a password and that somebody besides root, and a group of root's choosing, can read.
 fn exposed(path: &str, owner: u32, mode: u32) -> Option<Problem> {
+    let path = shell(path);
     let open_to_all = mode & 0o004 != 0;
     let foreign = owner != 0 && owner != rustix::process::geteuid().as_raw();
     let (who, mend) = match (open_to_all, foreign) {

@@ -120,7 +120,31 @@ pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// An argument as a person would write it for a shell, to try what we show; nothing of ours ever goes through one.
+#[must_use]
+pub fn shell(argument: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%".contains(c);
+    if !argument.is_empty() && argument.chars().all(plain) {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', r"'\''"))
+    }
+}
+
 /// Nobody can be told that the one who is told has gone.
 fn ignore_gone(result: io::Result<()>) {
     drop(result);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_shown_as_a_shell_would_take_them() {
+        assert_eq!(shell("--port=80"), "--port=80");
+        assert_eq!(shell("a b"), "'a b'");
+        assert_eq!(shell("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(shell(""), "''");
+    }
 }

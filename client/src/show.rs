@@ -19,7 +19,7 @@ use crate::failure::{Failure, Status};
 use crate::identity::host_name;
 use crate::register;
 use crate::root::Root;
-use crate::screen::{BOLD, DIM, NEXT, Screen, WARNING, count, paint, printable};
+use crate::screen::{BOLD, DIM, NEXT, Screen, WARNING, count, paint, printable, shell};
 use crate::state::State;
 
 /// A definition as it is shown.
@@ -327,28 +327,5 @@ impl ShownProbe {
             Some(name) => format!("{name}: {what}"),
             None => what,
         }
-    }
-}
-
-/// An argument as a person would write it for a shell, to try it; no shell ever sees the real one.
-fn shell(argument: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+:,./@%".contains(c);
-    if !argument.is_empty() && argument.chars().all(plain) {
-        argument.to_owned()
-    } else {
-        format!("'{}'", argument.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_shown_as_a_shell_would_take_them() {
-        assert_eq!(shell("--port=80"), "--port=80");
-        assert_eq!(shell("a b"), "'a b'");
-        assert_eq!(shell("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(shell(""), "''");
     }
 }
