@@ -6,9 +6,9 @@
 //!
 //! # Which section wins
 //! Each key is decided by itself: the section with exactly the service's name before any pattern, and of several
-//! patterns the one that stands last. A pattern replaces a key only of types that have it (`[*]` with
-//! `expire_before_days` means every definition that can have a certificate); a section with the exact name is taken at its
-//! word, and a key that the type does not have is an error.
+//! patterns the one that stands last. A pattern replaces a key only where it has an effect (`[*]` with
+//! `expire_before_days` means every definition whose certificate is judged); a section with the exact name is taken at
+//! its word, and a key that the type does not have is an error.
 //!
 //! # When an opt-out ends
 //! `until` is the first day on which the service is watched again. An opt-out that has ended counts for nothing, so
@@ -119,34 +119,27 @@ impl Overrides {
     /// Replaces the draft's settings by what the administrator says of its name.
     pub fn apply(&self, draft: &mut Draft) {
         let rules: Vec<&Rule> = self.by_weight(&draft.name).collect();
-        // From the lightest to the heaviest, so that the heaviest has the last word on each key. The type comes first,
-        // because it decides which keys a pattern may set.
-        for rule in rules.iter().rev() {
-            for setting in rule.settings.iter().filter(|setting| setting.key == "type") {
-                replace(draft, setting);
-            }
-        }
-        let kind = draft
-            .settings
+        // From the lightest to the heaviest, so that the heaviest has the last word on each key.
+        let mut said: Vec<(&Rule, &Setting)> = rules
             .iter()
-            .find(|setting| setting.key == "type")
-            .and_then(|setting| Kind::named(&setting.value));
-        for rule in rules.iter().rev() {
-            let meant = |key: &str| rule.pattern.is_name() || kind.is_none_or(|kind| kind.key(key).is_some());
-            let says = |key: &str| rule.settings.iter().any(|setting| setting.key == key);
-            for setting in rule.settings.iter().filter(|setting| setting.key != "type" && meant(&setting.key))
-            {
-                // Each of the two stands for the other, so a new one takes the place of both.
-                let twin = match setting.key.as_str() {
-                    "password" => PASSWORD_FILE.name,
-                    key if key == PASSWORD_FILE.name => "password",
-                    _ => "",
-                };
-                if !says(twin) {
-                    draft.settings.retain(|old| old.key != twin);
-                }
-                replace(draft, setting);
+            .rev()
+            .flat_map(|rule| rule.settings.iter().map(move |setting| (*rule, setting)))
+            .collect();
+        said.sort_by_key(|(_, setting)| stage(&setting.key));
+        for (rule, setting) in said {
+            if !rule.pattern.is_name() && !has_effect(draft, &setting.key) {
+                continue;
             }
+            // Each of the two stands for the other, so a new one takes the place of both.
+            let twin = match setting.key.as_str() {
+                "password" => PASSWORD_FILE.name,
+                key if key == PASSWORD_FILE.name => "password",
+                _ => "",
+            };
+            if rule.settings.iter().all(|other| other.key != twin) {
+                draft.settings.retain(|old| old.key != twin);
+            }
+            replace(draft, setting);
         }
     }
 
@@ -184,6 +177,33 @@ impl Overrides {
         });
         exact.chain(others)
     }
+}
+
+/// What must be settled before a key, because it decides whether a pattern's word on that key has an effect.
+fn stage(key: &str) -> u8 {
+    match key {
+        "type" => 0,
+        "ssl_hostname" | "ignore_invalid_ssl" => 2,
+        "expire_before_days" => 3,
+        _ => 1,
+    }
+}
+
+/// Whether a key would mean anything for the draft as it stands; in doubt it would.
+fn has_effect(draft: &Draft, key: &str) -> bool {
+    let value = |key: &str| {
+        draft.settings.iter().find(|setting| setting.key == key).map(|setting| setting.value.as_str())
+    };
+    let is = |key: &str, expected| value(key).is_some_and(|text| value::boolean(text) == Some(expected));
+    let Some(kind) = value("type").and_then(Kind::named) else { return true };
+    let judges_certificate = || value("ssl").is_some() && !is("ssl", false);
+    key == "type"
+        || kind.key(key).is_some()
+            && match stage(key) {
+                2 => judges_certificate(),
+                3 => judges_certificate() && !is("ignore_invalid_ssl", true),
+                _ => true,
+            }
 }
 
 fn replace(draft: &mut Draft, setting: &Setting) {
@@ -358,6 +378,27 @@ mod tests {
         let mut draft = draft("[a]\ntype = ssh\n");
         overrides.apply(&mut draft);
         assert_eq!(shown(&draft), ["overrides.conf type=http", "overrides.conf uri=/x"]);
+    }
+
+    #[test]
+    fn a_pattern_speaks_of_certificates_only_where_one_is_judged() {
+        let overrides =
+            sound("[*]\nexpire_before_days = 14\n[tls*]\nssl = True\n[x*]\nignore_invalid_ssl = True\n");
+        let days = |text: &str| {
+            let mut draft = draft(text);
+            overrides.apply(&mut draft);
+            let (definition, problems) = draft.settle();
+            assert!(problems.is_empty(), "{text}{problems:?}");
+            definition.unwrap().value("expire_before_days").is_some()
+        };
+        assert!(!days("[a]\ntype = http\n"));
+        assert!(!days("[a]\ntype = ssh\n"));
+        assert!(!days("[a]\ntype = http\nssl = no\n"));
+        assert!(!days("[a]\ntype = http\nssl = yes\nignore_invalid_ssl = yes\n"));
+        assert!(!days("[x]\ntype = http\nssl = yes\n"));
+        assert!(days("[a]\ntype = http\nssl = yes\n"));
+        assert!(days("[a]\ntype = smtp\nssl = starttls\n"));
+        assert!(days("[tls]\ntype = http\n"), "another pattern switches it on");
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl Page {
         );
         self.item(
             "Any other key",
-            "Its value takes the place of the one in the definition. A pattern does so only where the type has the key; a \
+            "Its value takes the place of the one in the definition. A pattern does so only where the key has an effect; a \
              section with the service's very name is taken at its word.",
         );
         self.paragraph(
