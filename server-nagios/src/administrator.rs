@@ -100,13 +100,13 @@ pub static KEYS: &[Key] = &[
     Key {
         name: "contacts",
         form: "names joined by commas",
-        summary: "the contacts that are told of its problems",
+        summary: "the contacts that are told of its problems, in place of those of server.conf",
         set: |to, text| names(text).map(|value| to.contacts = value),
     },
     Key {
-        name: "contact_groups",
+        name: "contact-groups",
         form: "names joined by commas",
-        summary: "the contact groups that are told of its problems",
+        summary: "the contact groups that are told of its problems, in place of those of server.conf",
         set: |to, text| names(text).map(|value| to.contact_groups = value),
     },
     Key {
@@ -223,29 +223,14 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<HostOverride, Vec<Problem>> {
     Err(problems.into_iter().map(|problem| problem.file(file)).collect())
 }
 
-/// Names of the administrator's own objects. What Nagios forbids in names by default, and what separates them, cannot
-/// stand in one.
+/// Names of the administrator's own objects, at least one.
 fn names(text: &str) -> Result<Vec<String>, Invalid> {
-    let names: Vec<String> =
-        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    if names.is_empty() {
-        return Err(Invalid::new("no name is given", "give names joined by commas, or remove the line"));
-    }
-    for name in &names {
-        if let Some(odd) = name.chars().find(|c| "`~!$%^&*|'\"<>?;\\{}[]".contains(*c)) {
-            return Err(Invalid::new(
-                format!("{} cannot stand in the name {}", quoted(&odd.to_string()), quoted(name)),
-                "give the names as they stand in Nagios's configuration, joined by commas",
-            ));
+    match configuration::list(text, configuration::object_name)? {
+        names if names.is_empty() => {
+            Err(Invalid::new("no name is given", "give names joined by commas, or remove the line"))
         }
-        if name == "null" || name.starts_with('+') {
-            return Err(Invalid::new(
-                format!("{} means something else to Nagios than a name", quoted(name)),
-                "give the names as they stand in Nagios's configuration, joined by commas",
-            ));
-        }
+        names => Ok(names),
     }
-    Ok(names)
 }
 
 #[cfg(test)]
@@ -256,7 +241,7 @@ mod tests {
     fn every_key_is_understood() {
         let say = parse(
             "web1.conf",
-            b"enabled = no\naddress = 2001:db8::1\nhostgroups = a, b c\ncontacts = root\ncontact_groups = admins\ninterval = 90s\n",
+            b"enabled = no\naddress = 2001:db8::1\nhostgroups = a, b c\ncontacts = root\ncontact-groups = admins\ninterval = 90s\n",
         )
         .unwrap();
         assert!(!say.enabled);
@@ -282,8 +267,8 @@ mod tests {
                 "1: unknown key `adress`",
                 "2: the value of `address` is wrong: `web1` is no IP address",
                 "3: the value of `enabled` is wrong: `perhaps` is neither yes nor no",
-                "4: the value of `hostgroups` is wrong: `*` cannot stand in the name `*`",
-                "5: the value of `contacts` is wrong: `null` means something else to Nagios than a name",
+                "4: the value of `hostgroups` is wrong: `*` cannot be the name of a Nagios object",
+                "5: the value of `contacts` is wrong: `null` cannot be the name of a Nagios object",
                 "6: the value of `interval` is wrong: `5` is no duration",
                 "7: a host's file has no sections, and this is one: `x`",
             ]

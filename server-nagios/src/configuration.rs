@@ -354,7 +354,7 @@ fn duration_or_never(text: &str) -> Result<Option<Duration>, Invalid> {
         .map_err(|invalid| Invalid::new(invalid.message, format!("give {DURATION_OR_NEVER_FORM}")))
 }
 
-fn list<T>(text: &str, read: fn(&str) -> Result<T, Invalid>) -> Result<Vec<T>, Invalid> {
+pub(crate) fn list<T>(text: &str, read: fn(&str) -> Result<T, Invalid>) -> Result<Vec<T>, Invalid> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(read).collect()
 }
 
@@ -385,7 +385,7 @@ fn network(text: &str) -> Result<IpNet, Invalid> {
 
 /// A name of an object in Nagios's configuration: nothing of what its default `illegal_object_name_chars` forbids, and
 /// nothing that means something in an object file (`;`, `*`, `!`, `+` in front, `null`).
-fn object_name(text: &str) -> Result<String, Invalid> {
+pub(crate) fn object_name(text: &str) -> Result<String, Invalid> {
     let sound = |c: char| c.is_alphanumeric() || " ._-@+/".contains(c);
     if text.starts_with(|c: char| c.is_alphanumeric() || c == '_')
         && text.chars().all(sound)

@@ -44,12 +44,12 @@ pub fn diff(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
                 json!({ "what": difference.what, "how": difference.how, "diff": unified(difference, false) })
             })
             .collect();
-        anstream::println!("{}", json!({ "changes": changes }));
+        crate::print(format_args!("{}\n", json!({ "changes": changes })))?;
     } else if differences.is_empty() {
-        anstream::println!("A publish would change nothing.");
+        crate::print("A publish would change nothing.\n")?;
     } else {
         for difference in &differences {
-            anstream::print!("{}", unified(difference, true));
+            crate::print(unified(difference, true))?;
         }
     }
     Ok(ExitCode::SUCCESS)

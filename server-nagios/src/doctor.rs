@@ -17,6 +17,8 @@ use serde::Serialize;
 
 use crate::configuration::Configuration;
 use crate::paths::Paths;
+use crate::publish;
+use crate::publish::generation::Manifest;
 use crate::target::nagios::Nagios;
 use crate::target::{Running, Target};
 use crate::{BAD_NEWS, Context, administrator, cli};
@@ -45,7 +47,7 @@ struct Finding {
 pub fn doctor(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode> {
     let findings = examine(context);
     if output.json {
-        anstream::println!("{}", serde_json::to_string(&findings)?);
+        crate::print(format_args!("{}\n", serde_json::to_string(&findings)?))?;
     } else {
         for finding in &findings {
             let (word, style) = if finding.well {
@@ -53,9 +55,9 @@ pub fn doctor(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCod
             } else {
                 ("FAULT", AnsiColor::Red.on_default().bold())
             };
-            anstream::println!("{style}{word}{style:#}  {:<14} {}", finding.about, finding.found);
+            crate::print(format_args!("{style}{word}{style:#}  {:<14} {}\n", finding.about, finding.found))?;
             if let Some(next) = &finding.next {
-                anstream::println!("       {:<14} {next}", "next:");
+                crate::print(format_args!("       {:<14} {next}\n", "next:"))?;
             }
         }
     }
@@ -298,6 +300,14 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
         Running::Yes { process } => {
             findings.push(well("Nagios", format!("runs, process {process}")));
             if published {
+                findings.push(match Manifest::current(paths) {
+                    Ok(Some(manifest)) => match publish::unheard(target, &manifest) {
+                        Some(unheard) => fault("alarms", unheard, "then: auto-monitor-server publish"),
+                        None => well("alarms", "somebody is notified of each"),
+                    },
+                    Ok(None) => well("alarms", "nothing is published yet"),
+                    Err(error) => fault("alarms", error, "auto-monitor-server publish"),
+                });
                 findings.push(match target.reads_us() {
                     Ok(true) => well("reads us", "our command is among its objects"),
                     Ok(false) => fault(

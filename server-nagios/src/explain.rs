@@ -66,9 +66,9 @@ pub fn explain(context: &Context, arguments: cli::Explain) -> anyhow::Result<Exi
         "services": services,
     });
     if output.json {
-        anstream::println!("{explained}");
+        crate::print(format_args!("{explained}\n"))?;
     } else {
-        anstream::print!("{}", shown(&explained, service.is_none()));
+        crate::print(shown(&explained, service.is_none()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

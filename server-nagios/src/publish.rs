@@ -8,7 +8,7 @@
 //! What one host sends cannot stop the others: hosts at fault are quarantined (`trial`), hosts that would lose too much
 //! are held (`guard`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
@@ -21,7 +21,7 @@ use monitoring_info::registration::{Publication, Standing};
 
 use self::generation::{Manifest, Staging};
 use self::inputs::{Inputs, Watched, Wish};
-use self::trial::Trial;
+use self::trial::{Settled, Trial};
 use crate::administrator;
 use crate::configuration::Configuration;
 use crate::durable::Lock;
@@ -146,6 +146,8 @@ pub struct Published {
     pub services: usize,
     /// The hosts that are not simply published.
     pub notes: BTreeMap<HostName, Note>,
+    /// That nobody would be told of problems, in a sentence.
+    pub unheard: Option<String>,
     /// What could not be done afterwards, and harms nobody.
     pub leftovers: Option<String>,
 }
@@ -172,10 +174,11 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     let current = Manifest::current(paths)?;
     let is_published =
         |name: &HostName| current.as_ref().is_some_and(|manifest| manifest.hosts.contains_key(name));
-    let digest = inputs.digest(&files, paths, configuration, is_published);
+    let shared = target.render_shared(&BTreeSet::new())?;
+    let digest = inputs.digest(&files, &shared, configuration, is_published);
     let any = inputs.hosts.values().any(|wish| matches!(wish, Wish::Watched(_)));
     match &current {
-        None if !any => return Ok(summary(None, false)),
+        None if !any => return Ok(summary(&target, None, false)),
         Some(manifest)
             if manifest.inputs == digest && !confirm_removal && !vanished_is_new(manifest, &inputs) =>
         {
@@ -183,14 +186,14 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
             // A process that was killed after the swap has come to neither of these.
             catch_up(paths, &target, manifest)?;
             let leftovers = tidy(paths, manifest, &inputs);
-            return Ok(Published { leftovers, ..summary(Some(manifest), false) });
+            return Ok(Published { leftovers, ..summary(&target, Some(manifest), false) });
         }
         _ => {}
     }
 
     let mut staging = Staging::begin(paths, target.name(), current.as_ref())?;
-    let notes = match settle(paths, &target, &mut staging, current.as_ref(), &inputs, confirm_removal) {
-        Ok(notes) => notes,
+    let Settled { notes, unheard } = match settle(paths, &target, &mut staging, current.as_ref(), &inputs, confirm_removal) {
+        Ok(settled) => settled,
         Err(error) => {
             // The next publish removes it too; what went wrong is worth more than that this also did.
             let _ = staging.discard();
@@ -207,14 +210,15 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         version: 1,
         generation: newest.max(current.as_ref().map_or(0, |manifest| manifest.generation)) + 1,
         made: Timestamp::now(),
-        inputs: inputs.digest(&files, paths, configuration, |name| hosts.contains_key(name)),
+        inputs: inputs.digest(&files, &shared, configuration, |name| hosts.contains_key(name)),
         hosts,
         notes,
+        unheard,
     };
     staging.finish(&manifest)?;
     swap(paths, &target, &manifest)?;
     let leftovers = tidy(paths, &manifest, &inputs);
-    Ok(Published { leftovers, ..summary(Some(&manifest), true) })
+    Ok(Published { leftovers, ..summary(&target, Some(&manifest), true) })
 }
 
 /// Whether a published host has vanished from the registry without having been held already: the digest is of what is
@@ -230,7 +234,7 @@ fn settle(
     current: Option<&Manifest>,
     inputs: &Inputs,
     confirm_removal: bool,
-) -> Result<BTreeMap<HostName, Note>, Error> {
+) -> Result<Settled, Error> {
     let none = BTreeMap::new();
     let published = current.map_or(&none, |manifest| &manifest.hosts);
     let held = match current {
@@ -261,9 +265,7 @@ fn settle(
             Wish::Watched(_) | Wish::Gone { .. } => {}
         }
     }
-    let mut trial = Trial::new(paths, target, staging, published, watched, kept)?;
-    trial.settle()?;
-    Ok(trial.into_notes())
+    Trial::new(paths, target, staging, published, watched, kept)?.settle()
 }
 
 /// Swaps a generation in, and back if the engine does not take it.
@@ -346,7 +348,29 @@ fn tidy(paths: &Paths, manifest: &Manifest, inputs: &Inputs) -> Option<String> {
     notes.or(generation::prune(paths).err().map(|error| error.to_string()))
 }
 
-fn summary(manifest: Option<&Manifest>, changed: bool) -> Published {
+/// That nobody would be told of problems of these hosts, in a sentence; none if there are none.
+pub(crate) fn unheard(target: &dyn Target, manifest: &Manifest) -> Option<String> {
+    let whose = match &manifest.unheard {
+        hosts if hosts.is_empty() => return None,
+        hosts if hosts.len() == manifest.hosts.len() => "any alarm".to_owned(),
+        hosts => format!("some alarms of {}", few(hosts)),
+    };
+    Some(format!("nobody is notified of {whose}: {}", target.to_be_heard()))
+}
+
+/// Names, cut to one screen.
+pub(crate) fn few<Name: ToString>(names: impl IntoIterator<Item = Name, IntoIter: ExactSizeIterator>) -> String {
+    const SHOWN: usize = 8;
+    let names = names.into_iter();
+    let more = names.len().saturating_sub(SHOWN);
+    let mut text = names.take(SHOWN).map(|name| name.to_string()).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        let _ = write!(text, " and {more} more");
+    }
+    text
+}
+
+fn summary(target: &dyn Target, manifest: Option<&Manifest>, changed: bool) -> Published {
     Published {
         generation: manifest.map(|manifest| manifest.generation),
         changed,
@@ -354,6 +378,7 @@ fn summary(manifest: Option<&Manifest>, changed: bool) -> Published {
         services: manifest
             .map_or(0, |manifest| manifest.hosts.values().map(|entry| entry.services.len()).sum()),
         notes: manifest.map(|manifest| manifest.notes.clone()).unwrap_or_default(),
+        unheard: manifest.and_then(|manifest| unheard(target, manifest)),
         leftovers: None,
     }
 }

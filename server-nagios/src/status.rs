@@ -8,9 +8,9 @@ use anstyle::{AnsiColor, Style};
 use monitoring_info::registration::Standing;
 use serde_json::json;
 
-use crate::publish::LastPublish;
 use crate::publish::generation::Manifest;
 use crate::publish::inputs::{self, Inputs, Wish};
+use crate::publish::{self, LastPublish, few};
 use crate::table::ago;
 use crate::target::nagios::Nagios;
 use crate::target::{Running, Target};
@@ -26,6 +26,8 @@ struct Standings {
     waiting: Vec<String>,
     /// Not heard from for too long.
     stale: Vec<String>,
+    /// That nobody would be told of problems.
+    unheard: Option<String>,
 }
 
 /// Runs the command.
@@ -35,9 +37,9 @@ struct Standings {
 pub fn status(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode> {
     let standings = Standings::gather(context)?;
     if output.json {
-        anstream::println!("{}", standings.json());
+        crate::print(format_args!("{}\n", standings.json()))?;
     } else {
-        anstream::print!("{}", standings.shown());
+        crate::print(standings.shown())?;
     }
     let bad = standings.last.as_ref().is_some_and(|last| last.error.is_some())
         || matches!(standings.running, Running::No { .. })
@@ -75,6 +77,7 @@ impl Standings {
             }
         }
         Ok(Self {
+            unheard: manifest.as_ref().and_then(|manifest| publish::unheard(&target, manifest)),
             manifest,
             last: LastPublish::load(paths),
             running: target.running(),
@@ -127,6 +130,7 @@ impl Standings {
             "unreadable": named(&[Standing::Waiting]),
             "clashes": clashes.map(|(name, note)| json!({ "host": name, "reason": note.publication.reason })).collect::<Vec<_>>(),
             "stale": self.stale,
+            "unheard": self.unheard,
             "next": self.next(),
         })
     }
@@ -156,6 +160,9 @@ impl Standings {
         match &self.running {
             Running::Yes { process } => line("Nagios", good, &format!("runs, process {process}")),
             Running::No { reason } => line("Nagios", bad, &format!("does not run: {reason}")),
+        }
+        if let Some(unheard) = &self.unheard {
+            line("warning", bad, unheard);
         }
         if let Some(LastPublish { at, error: Some(error) }) = &self.last {
             line("last publish", bad, &format!("failed {}: {error}", ago(*at)));
@@ -206,14 +213,4 @@ impl Standings {
         add(!self.stale.is_empty(), "on each stale host: auto-monitor status");
         next
     }
-}
-
-/// Names, cut to one screen.
-fn few(names: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let mut text = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        let _ = write!(text, " and {} more", names.len() - SHOWN);
-    }
-    text
 }

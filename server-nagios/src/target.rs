@@ -101,6 +101,8 @@ pub struct Verdict {
     pub faults: Vec<Fault>,
     /// Objects of ours that the administrator has too.
     pub clashes: BTreeSet<Clash>,
+    /// The hosts with an object of whose problems nobody is told; the administrator's own among them.
+    pub unheard: BTreeSet<String>,
 }
 
 /// Something that the engine refuses.
@@ -278,13 +280,16 @@ pub trait Target: fmt::Debug {
     /// inputs are unchanged, and for which these are unchanged too, would give what is there already.
     fn watched_files(&self) -> Vec<PathBuf>;
 
-    /// The templates that the administrator has put in place of shipped ones.
-    fn replaced_templates(&self) -> Vec<PathBuf>;
+    /// The files of the administrator's that shape what is rendered of every host: templates in place of shipped ones,
+    /// and `server.conf` where it has a say in it.
+    fn own_files(&self) -> Vec<PathBuf>;
 
-    /// This target with the shipped template in place of one of the administrator's, to find out whether that one is
-    /// to blame.
+    /// This target without one of [`Target::own_files`], to find out whether that one is to blame.
     ///
     /// # Errors
     /// A template does not work.
-    fn without_template(&self, template: &Path) -> Result<Box<dyn Target>, TemplateError>;
+    fn without_file(&self, file: &Path) -> Result<Box<dyn Target>, TemplateError>;
+
+    /// What to do so that somebody is told of problems.
+    fn to_be_heard(&self) -> String;
 }

@@ -33,7 +33,7 @@ fn site() -> Site {
     let site = Site::running();
     site.write(
         "etc/auto-monitor-server-nagios/server.conf",
-        "check-program = /bin/true\nquiet = 1s\nquiet-at-most = 3s\n",
+        "check-program = /bin/true\nquiet = 1s\nquiet-at-most = 3s\ncontacts = root\n",
     );
     site
 }
@@ -153,7 +153,9 @@ fn doctor_names_each_fault_with_the_next_step() {
         findings.as_array().unwrap().iter().find(|finding| finding["about"] == about).unwrap()["well"]
             .as_bool()
     };
-    for about in ["state folder", "templates", "link", "configuration", "Nagios", "reads us", "permissions"] {
+    for about in
+        ["state folder", "templates", "link", "configuration", "Nagios", "alarms", "reads us", "permissions"]
+    {
         assert_eq!(well(about, &findings), Some(true), "{about}: {findings}");
     }
     assert_eq!((status, well("endpoint", &findings)), (1, Some(false)), "there is none");

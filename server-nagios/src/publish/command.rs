@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 use monitoring_info::registration::Standing;
 use serde::{Deserialize, Serialize};
@@ -85,7 +84,7 @@ pub fn publish(context: &Context, arguments: cli::Publish) -> anyhow::Result<Exi
         print_json(&outcome)?;
     } else {
         match &outcome {
-            Ok(published) => anstream::print!("{}", shown(published)),
+            Ok(published) => crate::print(shown(published))?,
             Err(error) => anstream::eprintln!("error: {}\nThe last good set stays in force.", told(error)),
         }
     }
@@ -114,12 +113,12 @@ fn print_json(outcome: &Result<Published, Error>) -> anyhow::Result<()> {
             "hosts": published.hosts,
             "services": published.services,
             "notes": published.notes.iter().map(|(name, note)| (name.to_string(), &note.publication)).collect::<std::collections::BTreeMap<_, _>>(),
+            "unheard": published.unheard,
             "error": null,
         }),
         Err(error) => serde_json::json!({ "error": told(error) }),
     };
-    anstream::println!("{}", serde_json::to_string(&json).context("cannot print the result as JSON")?);
-    Ok(())
+    Ok(crate::print(format_args!("{json}\n"))?)
 }
 
 /// The result for a person.
@@ -146,6 +145,9 @@ fn shown(published: &Published) -> String {
     }
     if published.notes.values().any(|note| note.publication.standing == Standing::Held) {
         text.push_str("To let go what is held: auto-monitor-server publish --confirm-removal\n");
+    }
+    if let Some(unheard) = &published.unheard {
+        let _ = writeln!(text, "warning: {unheard}");
     }
     if let Some(leftovers) = &published.leftovers {
         let _ = writeln!(text, "warning: {leftovers}; the next publish tries again");

@@ -51,6 +51,9 @@ pub(crate) struct Manifest {
     pub hosts: BTreeMap<HostName, Entry>,
     /// What is to be said of hosts that are not simply published.
     pub notes: BTreeMap<HostName, Note>,
+    /// The hosts with problems that nobody would be told of.
+    #[serde(default)]
+    pub unheard: BTreeSet<HostName>,
 }
 
 /// A host in a generation.

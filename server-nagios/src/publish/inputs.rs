@@ -20,7 +20,7 @@ use crate::administrator::{self, HostOverride};
 use crate::configuration::Configuration;
 use crate::paths::Paths;
 use crate::registry::{self, Record, Withdrawn};
-use crate::target::{Host, Service, Target};
+use crate::target::{File, Host, Service, Target};
 
 /// What the registry and the administrator want of each host that either knows.
 #[derive(Debug)]
@@ -89,20 +89,20 @@ impl Inputs {
         Ok(Self { hosts })
     }
 
-    /// A digest of everything that decides the outcome of a publish. Of what leaves, only that counts which is still
+    /// A digest of everything that decides the outcome of a publish; what `server.conf` has a say in is in what all hosts
+    /// share, as it is rendered. Of what leaves, only that counts which is still
     /// published, so that dropping a tombstone changes nothing.
     pub(super) fn digest<'a>(
         &self,
         files: &[FileState],
-        paths: &Paths,
+        shared: &[File],
         configuration: &Configuration,
         published: impl Fn(&HostName) -> bool + 'a,
     ) -> String {
         let mut digest = InputDigest(Sha256::new());
         digest.add(&(
             env!("CARGO_PKG_VERSION"),
-            paths.root(),
-            &configuration.check_program,
+            shared.iter().map(|file| &file.text).collect::<Vec<_>>(),
             configuration.stale_after,
             &configuration.nagios,
             &configuration.nagios_configuration,

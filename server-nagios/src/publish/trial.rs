@@ -43,6 +43,15 @@ pub(super) struct Trial<'a> {
     notes: BTreeMap<HostName, Note>,
 }
 
+/// What is to be said of a set that the engine accepts.
+#[derive(Debug)]
+pub(super) struct Settled {
+    /// Of hosts that are not simply published.
+    pub notes: BTreeMap<HostName, Note>,
+    /// The hosts with problems that nobody would be told of.
+    pub unheard: BTreeSet<HostName>,
+}
+
 /// Renders a host.
 pub(crate) fn render(target: &dyn Target, watched: &Watched) -> Result<Piece, TemplateError> {
     let file = target.render_host(&watched.host)?;
@@ -90,13 +99,8 @@ impl<'a> Trial<'a> {
         Ok(Self { paths, target, staging, old, new, watched, foreign_groups, notes: kept })
     }
 
-    /// The pieces that are wanted, and the notes.
-    pub(super) fn into_notes(self) -> BTreeMap<HostName, Note> {
-        self.notes
-    }
-
     /// Leaves the staging folder with a set that the engine accepts.
-    pub(super) fn settle(&mut self) -> Result<(), Error> {
+    pub(super) fn settle(mut self) -> Result<Settled, Error> {
         for own in self.target.own_hosts(self.staging.scratch())? {
             self.yield_host(&own);
         }
@@ -108,7 +112,9 @@ impl<'a> Trial<'a> {
                 continue;
             }
             if verdict.good {
-                return Ok(());
+                let ours = self.staging.placed().keys();
+                let unheard = ours.filter(|name| verdict.unheard.contains(name.as_str())).cloned().collect();
+                return Ok(Settled { notes: self.notes, unheard });
             }
             self.blame_administrator(&(&all - &refused), &verdict)?;
             let found = self.refused(&(&all - &refused), &verdict)?;
@@ -328,8 +334,8 @@ impl<'a> Trial<'a> {
         if !alone.good && alone.faults.iter().all(|fault| verdict.faults.contains(fault)) {
             return Err(Error::EngineConfiguration { engine: self.target.title(), faults: alone.faults });
         }
-        for template in self.target.replaced_templates() {
-            let target = self.target.without_template(&template)?;
+        for file in self.target.own_files() {
+            let target = self.target.without_file(&file)?;
             let instead = self
                 .watched
                 .iter()
@@ -337,14 +343,22 @@ impl<'a> Trial<'a> {
                 .map(|(name, watched)| Ok((name.clone(), render(&*target, watched)?)))
                 .collect::<Result<_, TemplateError>>()?;
             if self.attempt_with(changes, &*target, &instead)?.good {
-                return Err(Error::ToBlame {
-                    engine: self.target.title(),
-                    file: template,
-                    faults: verdict.faults.clone(),
-                });
+                return Err(self.to_blame(file, verdict));
             }
         }
         Ok(())
+    }
+
+    fn to_blame(&self, file: PathBuf, verdict: &Verdict) -> Error {
+        let mut faults = verdict.faults.clone();
+        if file.extension().is_some_and(|extension| extension == "conf") {
+            // A line that was rendered from a value in the file is nothing to be mended; one from a template shows where.
+            for fault in &mut faults {
+                fault.place = None;
+            }
+            faults.dedup();
+        }
+        Error::ToBlame { engine: self.target.title(), file, faults }
     }
 
     /// Is the administrator's override of a single host to blame, or a template only together with it?
@@ -363,11 +377,7 @@ impl<'a> Trial<'a> {
             let instead = BTreeMap::from([(name.clone(), render(self.target, &without)?)]);
             if self.attempt_with(&with, self.target, &instead)?.good {
                 let file = self.paths.host_overrides().join(format!("{name}.conf"));
-                return Err(Error::ToBlame {
-                    engine: self.target.title(),
-                    file,
-                    faults: verdict.faults.clone(),
-                });
+                return Err(self.to_blame(file, verdict));
             }
         }
         Ok(())

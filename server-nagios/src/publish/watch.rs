@@ -182,6 +182,9 @@ impl Journal {
                     ("services", &published.services.to_string()),
                     ("milliseconds", &took.as_millis().to_string()),
                 ]);
+                if let Some(unheard) = &published.unheard {
+                    self.line(&[("event", "unheard"), ("reason", unheard)]);
+                }
                 for (name, note) in &published.notes {
                     self.line(&[
                         ("event", "not-as-registered"),

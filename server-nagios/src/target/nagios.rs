@@ -9,11 +9,11 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use self::main_file::MainFile;
+use self::main_file::{INTERVAL_LENGTH, MainFile};
 use self::process::Process;
 use self::templates::{BASE, HOST, HOSTGROUPS, Templates};
 use self::verify::Verification;
@@ -41,6 +41,8 @@ pub struct Nagios {
     configuration: Configuration,
     templates: Templates,
     check_command: String,
+    /// Nagios's unit of intervals, in seconds.
+    interval_length: u64,
 }
 
 impl Nagios {
@@ -59,7 +61,15 @@ impl Nagios {
     ) -> Result<Self, TemplateError> {
         let templates = Templates::load(&paths.templates(NAME), template)?;
         let check_command = check_command(paths, configuration)?;
-        Ok(Self { paths: paths.clone(), configuration: configuration.clone(), templates, check_command })
+        // Where the main file cannot be read, verifying says so.
+        let interval_length = MainFile::read(&paths.rooted(&configuration.nagios_configuration))
+            .map_or(INTERVAL_LENGTH, |file| file.interval_length());
+        let (paths, configuration) = (paths.clone(), configuration.clone());
+        Ok(Self { paths, configuration, templates, check_command, interval_length })
+    }
+
+    fn names_contacts(&self) -> bool {
+        !self.configuration.contacts.is_empty() || !self.configuration.contact_groups.is_empty()
     }
 
     fn main_file(&self) -> PathBuf {
@@ -194,6 +204,7 @@ impl Target for Nagios {
             kind: &service.kind,
             file: service.file.chars().take(FILE_SHOWN_MAX).collect(),
         });
+        let (contacts, contact_groups) = in_place(&host.say.contacts, &host.say.contact_groups);
         let data = HostData {
             name: host.name.as_str(),
             address: host.address.to_string(),
@@ -204,9 +215,9 @@ impl Target for Nagios {
             say: self.paths.host_overrides().join(format!("{}.conf", host.name)).display().to_string(),
             templates_folder: self.templates.own_folder().display().to_string(),
             hostgroups: hostgroups.join(","),
-            contacts: host.say.contacts.join(","),
-            contact_groups: host.say.contact_groups.join(","),
-            interval: host.say.interval.map(minutes),
+            contacts,
+            contact_groups,
+            interval: host.say.interval.map(|interval| units(interval, self.interval_length)),
             services: services.collect(),
         };
         let text = self.templates.render(HOST, &data)?;
@@ -217,6 +228,8 @@ impl Target for Nagios {
         let folder = self.templates.own_folder().display().to_string();
         let base = serde_json::json!({
             "check_command": self.check_command,
+            "contacts": self.configuration.contacts.join(","),
+            "contact_groups": self.configuration.contact_groups.join(","),
             "templates_folder": folder,
             "hosts_folder": self.paths.host_overrides().display().to_string(),
         });
@@ -322,13 +335,32 @@ impl Target for Nagios {
         files
     }
 
-    fn replaced_templates(&self) -> Vec<PathBuf> {
-        self.templates.replaced()
+    fn own_files(&self) -> Vec<PathBuf> {
+        let mut files = self.templates.replaced();
+        if self.names_contacts() {
+            files.push(self.paths.configuration());
+        }
+        files
     }
 
-    fn without_template(&self, template: &Path) -> Result<Box<dyn Target>, TemplateError> {
-        debug_assert!(self.templates.folders().iter().any(|folder| template.starts_with(folder)));
-        Ok(Box::new(Self::except(&self.paths, &self.configuration, Some(template))?))
+    fn without_file(&self, file: &Path) -> Result<Box<dyn Target>, TemplateError> {
+        let mut configuration = self.configuration.clone();
+        if file == self.paths.configuration() {
+            configuration.contacts.clear();
+            configuration.contact_groups.clear();
+        }
+        Ok(Box::new(Self::except(&self.paths, &configuration, Some(file))?))
+    }
+
+    fn to_be_heard(&self) -> String {
+        if self.names_contacts() {
+            format!(
+                "your templates in {} leave out the contacts of server.conf",
+                self.templates.own_folder().display()
+            )
+        } else {
+            "set contact-groups in server.conf, e.g. `contact-groups = admins`".to_owned()
+        }
     }
 }
 
@@ -348,16 +380,26 @@ fn gather(folder: &Path, link: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// A duration in Nagios's unit, a minute (`interval_length=60`), with a fraction if need be.
-fn minutes(duration: std::time::Duration) -> String {
-    let seconds = duration.as_secs();
-    if seconds % 60 == 0 {
-        (seconds / 60).to_string()
+/// The contacts and contact groups of a single host. Nagios would add those that are left out from the template, and
+/// `null` keeps it from that: the administrator names who is told of this host, not who is told of it too.
+fn in_place(contacts: &[String], groups: &[String]) -> (String, String) {
+    let list = |names: &[String]| if names.is_empty() { "null".to_owned() } else { names.join(",") };
+    if contacts.is_empty() && groups.is_empty() {
+        (String::new(), String::new())
     } else {
-        #[expect(clippy::cast_precision_loss, reason = "at most 99999 days in seconds, exact in 53 bits")]
-        let minutes = seconds as f64 / 60.0;
-        format!("{minutes:.3}")
+        (list(contacts), list(groups))
     }
+}
+
+/// A duration in Nagios's unit of so many seconds, with a fraction if need be.
+fn units(duration: Duration, length: u64) -> String {
+    let seconds = duration.as_secs();
+    if seconds % length == 0 {
+        return (seconds / length).to_string();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "at most 99999 days in seconds, exact in 53 bits")]
+    let units = seconds as f64 / length as f64;
+    format!("{units:.3}")
 }
 
 #[cfg(test)]
@@ -402,8 +444,8 @@ mod tests {
     }
 
     #[test]
-    fn intervals_are_minutes() {
-        let told = |seconds| minutes(std::time::Duration::from_secs(seconds));
-        assert_eq!([told(600), told(90), told(1)], ["10", "1.500", "0.017"]);
+    fn intervals_are_in_nagios_unit() {
+        let told = |seconds, length| units(Duration::from_secs(seconds), length);
+        assert_eq!([told(600, 60), told(90, 60), told(1, 60), told(90, 1)], ["10", "1.500", "0.017", "90"]);
     }
 }

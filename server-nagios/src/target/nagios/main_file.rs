@@ -7,6 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Nagios's unit of intervals where the file does not set it, in seconds.
+pub(super) const INTERVAL_LENGTH: u64 = 60;
+
 /// The lines of a `nagios.cfg`.
 #[derive(Debug, Clone)]
 pub(super) struct MainFile {
@@ -46,6 +49,14 @@ impl MainFile {
     /// The path that a setting names; of several, the last, as Nagios has it.
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.settings().filter(|(known, _)| *known == name).last().map(|(_, value)| self.absolute(value))
+    }
+
+    /// The unit of intervals, in seconds.
+    pub(super) fn interval_length(&self) -> u64 {
+        let lengths = self.settings().filter(|(name, _)| *name == "interval_length");
+        // Nagios itself refuses what is no number from 1.
+        let length = lengths.last().and_then(|(_, value)| value.parse().ok());
+        length.filter(|length| *length > 0).unwrap_or(INTERVAL_LENGTH)
     }
 
     /// The folders whose files are read.

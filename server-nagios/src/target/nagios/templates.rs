@@ -114,9 +114,4 @@ impl Templates {
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.files.iter().map(|(_, file)| file.clone()).collect()
     }
-
-    /// Both folders.
-    pub(super) fn folders(&self) -> &[PathBuf; 2] {
-        &self.folders
-    }
 }

@@ -239,6 +239,8 @@ fn verdict(text: &str, good: bool) -> Verdict {
     for line in text.lines() {
         if let Some(clash) = line.strip_prefix("Warning: Duplicate definition found for ").and_then(clash) {
             verdict.clashes.insert(clash);
+        } else if let Some(host) = line.strip_prefix("Warning: ").and_then(unheard) {
+            verdict.unheard.insert(host.to_owned());
         } else if let Some(message) = line.strip_prefix("Error: ") {
             let fault = fault(message);
             // Two lines are about one fault when the second only adds the place, as in
@@ -296,6 +298,12 @@ fn clash(text: &str) -> Option<Clash> {
         return Some(Clash::Group(name(rest)?));
     }
     Some(Clash::Host(name(what.strip_prefix("host ")?)?))
+}
+
+/// Reads `Host 'H' has no default contacts…` and `Service 'S' on host 'H' has no default contacts…`.
+fn unheard(text: &str) -> Option<&str> {
+    let what = text.strip_suffix("' has no default contacts or contactgroups defined!")?;
+    what.strip_prefix("Host '").or_else(|| Some(what.strip_prefix("Service '")?.split_once("' on host '")?.1))
 }
 
 /// The hosts of a precached object file.
