@@ -177,14 +177,26 @@ pub fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
-/// Characters that no text of ours may hold: controls, line and paragraph separators, bidirectional controls (Unicode's
-/// property `Bidi_Control`: they make a terminal show another text than the bytes say), and the byte order mark.
+/// Characters that no text of ours may hold, because they make a terminal show another text than the bytes say: controls,
+/// line and paragraph separators, bidirectional controls (Unicode's property `Bidi_Control`), and what nobody sees (soft
+/// hyphens, characters of no width, annotations, tags, the byte order mark). The joiners U+200C and U+200D are none of
+/// them: words of some languages need them.
 #[must_use]
 pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
         )
 }
 

@@ -116,10 +116,13 @@ pub static URI: ValueKind = ValueKind {
             ));
         }
         match text.chars().find(|c| !c.is_ascii_graphic()) {
-            Some(odd) => Err(Invalid::new(
-                format!("{} cannot stand in the path of a request", quoted(&odd.to_string())),
-                "percent-encode it (RFC 3986), e.g. a space as `%20`",
-            )),
+            Some(odd) => {
+                let odd = if odd.is_whitespace() { "a blank".to_owned() } else { quoted(&odd.to_string()) };
+                Err(Invalid::new(
+                    format!("{odd} cannot stand in the path of a request"),
+                    "percent-encode it (RFC 3986), e.g. a space as `%20`",
+                ))
+            }
             None => Ok(Value::Text(text.into())),
         }
     },

@@ -93,7 +93,7 @@ fn a_byte_order_mark_hides_nothing() {
     let text = "\u{feff}[a]\ntype = http\n";
     assert!(sections(text).is_empty());
     assert_eq!(faults(text), ["1:1 the file begins with a byte order mark"]);
-    assert_eq!(faults("[a]\n\u{feff}type = http\n"), ["2:1 the control character \\u{feff}"]);
+    assert_eq!(faults("[a]\n\u{feff}type = http\n"), ["2:1 the invisible character U+FEFF"]);
 }
 
 #[test]

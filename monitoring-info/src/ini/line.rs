@@ -85,7 +85,7 @@ impl<'a> Line<'a> {
                 let message = match c {
                     '\r' => "a carriage return inside a line".to_owned(),
                     '\t' => "a tab inside a name, a key or a value".to_owned(),
-                    c => format!("the control character {}", c.escape_default()),
+                    c => format!("the invisible character U+{:04X}", u32::from(c)),
                 };
                 return Err(Fault::new(
                     self.spot(&part[at..at + c.len_utf8()]),
