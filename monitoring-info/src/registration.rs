@@ -27,6 +27,9 @@ pub const DOCUMENT_MAX: usize = 256 * 1024;
 pub const DEFINITIONS_MAX: usize = 200;
 /// The most tags of a host.
 pub const TAGS_MAX: usize = 32;
+/// How much further a generation may be than the one that the server holds, or than none: so that no host, by a fault or
+/// by a whim, uses up its numbers, after which it could never register again.
+pub const GENERATION_LEAP_MAX: u64 = 1 << 32;
 /// The seconds from the connection to the end of the document.
 pub const DOCUMENT_SECONDS: u64 = 10;
 /// The TCP port of the endpoint.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::enrolment::{self, Standing};
 use crate::paths::Paths;
 use crate::registry::{self, Record, Withdrawn};
-use crate::session::refused;
+use crate::session::{refusal, refused};
 use crate::table::{Table, ago};
 use crate::{BAD_NEWS, Context, cli, print, publication};
 
@@ -235,7 +235,6 @@ fn show_record(record: &Record, line: impl Fn(&str, &str)) -> anyhow::Result<()>
         let tags: Vec<&str> = registration.tags.iter().map(AsRef::as_ref).collect();
         line("tags", &tags.join(", "));
     }
-    let refused = refused(registration);
     if !registration.definitions.is_empty() {
         anstream::println!();
         let mut table = Table::new(&["SERVICE", "TYPE", "FILE", ""]);
@@ -245,9 +244,8 @@ fn show_record(record: &Record, line: impl Fn(&str, &str)) -> anyhow::Result<()>
                 let shown = quoted(text);
                 (shown.trim_matches('`').to_owned(), Style::new())
             };
-            let refusal = refused.iter().find(|refused| refused.name == definition.name);
-            let note =
-                refusal.map_or(String::new(), |refusal| format!("refused: {}", refusal.reasons.join("; ")));
+            let note = refusal(definition)
+                .map_or(String::new(), |refusal| format!("refused: {}", refusal.reasons.join("; ")));
             table.styled([
                 text(&definition.name),
                 text(&definition.kind),

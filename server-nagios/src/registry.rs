@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -87,6 +87,17 @@ pub fn load(paths: &Paths, name: &HostName) -> Result<Option<Record>, Error> {
     }
 }
 
+/// The record of a host; a damaged one is as good as none, because the host's next registration replaces it.
+///
+/// # Errors
+/// It cannot be read.
+pub fn sound(paths: &Paths, name: &HostName) -> Result<Option<Record>, Error> {
+    match load(paths, name) {
+        Err(Error::Damaged { .. }) => Ok(None),
+        other => other,
+    }
+}
+
 /// Replaces the record of a host; when this returns, it is durable.
 ///
 /// # Errors
@@ -97,6 +108,39 @@ pub fn store(paths: &Paths, record: &Record) -> Result<(), Error> {
         serde_json::to_vec_pretty(record).map_err(|source| Error::Damaged { path: path.clone(), source })?;
     bytes.push(b'\n');
     durable::replace(&path, &bytes, 0o640).map_err(|source| Error::File { action: "write", path, source })
+}
+
+/// Marks a host as to be watched no longer, which is durable when this returns; whether that is new. What the
+/// administrator has said stays said. In the place of a damaged record comes one that says nothing else.
+///
+/// # Errors
+/// The record cannot be read or written.
+pub fn withdraw(paths: &Paths, name: &HostName, by: Withdrawn) -> Result<bool, Error> {
+    let record = match load(paths, name) {
+        Ok(None) => return Ok(false),
+        Ok(Some(record)) => record,
+        Err(Error::Damaged { .. }) => Record {
+            version: 1,
+            name: name.clone(),
+            fingerprint: String::new(),
+            received: Timestamp::now(),
+            peer: Ipv4Addr::UNSPECIFIED.into(),
+            address: Ipv4Addr::UNSPECIFIED.into(),
+            registration: Registration {
+                generation: 0,
+                tags: vec![],
+                definitions: vec![],
+                opted_out: vec![],
+            },
+            withdrawn: None,
+        },
+        Err(error) => return Err(error),
+    };
+    if [Some(by), Some(Withdrawn::ByAdministrator)].contains(&record.withdrawn) {
+        return Ok(false);
+    }
+    store(paths, &Record { withdrawn: Some(by), ..record })?;
+    Ok(true)
 }
 
 /// Notes that a host was heard from just now.

@@ -15,7 +15,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use monitoring_info::host::{HostName, quoted};
 use monitoring_info::registration::{
-    DOCUMENT_SECONDS, Enrolment, Judged, RefusalCode, RefusedDefinition, Registration, Reply, Request, Verb,
+    DOCUMENT_SECONDS, Enrolment, GENERATION_LEAP_MAX, Judged, RefusalCode, RefusedDefinition, Registration,
+    Reply, Request, Sent, Verb,
 };
 
 use self::document::{No, Unread};
@@ -32,10 +33,11 @@ mod document;
 /// How long a session lasts at most, whatever it waits for: a client that does not read its reply, a lock, a disk.
 /// Being ended is harmless at every moment, as for every process here.
 const SESSION_SECONDS: u64 = DOCUMENT_SECONDS + 50;
-/// The most reasons that are told of one definition.
-const REASONS_MAX: usize = 20;
+/// The most reasons that are told of one definition: with the next, so that the reply stays below the mebibyte that a
+/// client reads.
+const REASONS_MAX: usize = 5;
 /// The most characters of a reason, or of a name that is none.
-const REASON_MAX: usize = 400;
+const REASON_MAX: usize = 200;
 
 /// A failure of the server's own; the client is told what it can use of it, the journal the rest.
 type Failure = anyhow::Error;
@@ -287,7 +289,7 @@ impl Session<'_> {
     /// Everything that the server knows of an approved host.
     fn known(&self, key: &Key) -> Result<Reply, Failure> {
         let mut reply = Reply::new(Enrolment::Approved);
-        let held = load_record(self.paths, &key.name)?.filter(|record| self.is_own(record));
+        let held = registry::sound(self.paths, &key.name)?.filter(|record| self.is_own(record));
         if let Some(held) = held {
             reply.generation = Some(held.registration.generation);
             reply.refused = refused(&held.registration);
@@ -297,9 +299,11 @@ impl Session<'_> {
         Ok(reply)
     }
 
-    /// A reinstalled host has a new key and counts anew; what the old one said binds it to nothing.
+    /// A reinstalled host has a new key and counts anew, and so does one that the administrator has removed and let in
+    /// again: what was said before binds it to nothing.
     fn is_own(&self, record: &Record) -> bool {
         record.fingerprint == self.fingerprint.to_string()
+            && record.withdrawn != Some(Withdrawn::ByAdministrator)
     }
 
     fn register(&mut self, request: &Request) -> Result<Reply, Failure> {
@@ -315,7 +319,7 @@ impl Session<'_> {
             Ok(key) => key,
             Err(reply) => return Ok(reply),
         };
-        let held = load_record(self.paths, &key.name)?;
+        let held = registry::sound(self.paths, &key.name)?;
         let before = held.as_ref().filter(|held| self.is_own(held)).map(|held| held.address);
         let (address, claim) = address::judge(self.peer, request.address, &key.name, before);
         if claim != Claim::None {
@@ -332,7 +336,7 @@ impl Session<'_> {
             Ok(key) => key,
             Err(reply) => return Ok(reply),
         };
-        let held = load_record(self.paths, &key.name)?;
+        let held = registry::sound(self.paths, &key.name)?;
         if let Some(reply) = self.nothing_new(&key, held.as_ref(), registration, address)? {
             return Ok(reply);
         }
@@ -361,8 +365,17 @@ impl Session<'_> {
         registration: &Registration,
         address: IpAddr,
     ) -> Result<Option<Reply>, Failure> {
-        let Some(held) = held.filter(|held| self.is_own(held)) else { return Ok(None) };
-        let newest = held.registration.generation;
+        let held = held.filter(|held| self.is_own(held));
+        let newest = held.map_or(0, |held| held.registration.generation);
+        if registration.generation > newest.saturating_add(GENERATION_LEAP_MAX) {
+            let reply = self.known(key)?.refuse(
+                RefusalCode::Limit,
+                format!("generation {} is too far from {newest}, which the server holds", registration.generation),
+                Some("the host's state is damaged; set `generation` back in its /var/lib/auto-monitor/state.json"),
+            );
+            return Ok(Some(reply));
+        }
+        let Some(held) = held else { return Ok(None) };
         let refuse = |message: String| -> Result<Option<Reply>, Failure> {
             let reply = self.known(key)?.refuse(
                 RefusalCode::Generation,
@@ -400,13 +413,8 @@ impl Session<'_> {
             Ok(key) => key,
             Err(reply) => return Ok(reply),
         };
-        match load_record(self.paths, &key.name)? {
-            Some(record) if record.withdrawn.is_none() => {
-                registry::store(self.paths, &Record { withdrawn: Some(Withdrawn::ByHost), ..record })?;
-                self.line.pair("changed", "withdrawn");
-            }
-            _ => self.line.pair("changed", "nothing"),
-        }
+        let new = registry::withdraw(self.paths, &key.name, Withdrawn::ByHost)?;
+        self.line.pair("changed", if new { "withdrawn" } else { "nothing" });
         self.known(&key)
     }
 
@@ -420,29 +428,23 @@ impl Session<'_> {
     }
 }
 
-/// A damaged record is as good as none: the next registration replaces it.
-fn load_record(paths: &Paths, name: &HostName) -> Result<Option<Record>, Failure> {
-    match registry::load(paths, name) {
-        Err(registry::Error::Damaged { .. }) => Ok(None),
-        other => Ok(other?),
+/// Why a definition is refused, if it is.
+#[must_use]
+pub fn refusal(definition: &Sent) -> Option<RefusedDefinition> {
+    let cut = |text: &str| text.chars().take(REASON_MAX).collect::<String>();
+    match definition.judge() {
+        Judged::Refused(reasons) => Some(RefusedDefinition {
+            name: cut(&definition.name),
+            reasons: reasons.iter().take(REASONS_MAX).map(|reason| cut(reason)).collect(),
+        }),
+        Judged::Sound(_) | Judged::UnknownType(_) => None,
     }
 }
 
-/// The definitions that are refused, with reasons cut so that a reply cannot outgrow the document by much.
+/// The definitions that are refused.
 #[must_use]
 pub fn refused(registration: &Registration) -> Vec<RefusedDefinition> {
-    let cut = |text: &str| text.chars().take(REASON_MAX).collect::<String>();
-    registration
-        .definitions
-        .iter()
-        .filter_map(|definition| match definition.judge() {
-            Judged::Refused(reasons) => Some(RefusedDefinition {
-                name: cut(&definition.name),
-                reasons: reasons.iter().take(REASONS_MAX).map(|reason| cut(reason)).collect(),
-            }),
-            Judged::Sound(_) | Judged::UnknownType(_) => None,
-        })
-        .collect()
+    registration.definitions.iter().filter_map(refusal).collect()
 }
 
 /// What a registration changes, by the names of services: `+new -gone ~other`.

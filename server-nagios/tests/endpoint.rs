@@ -108,6 +108,50 @@ fn generations_never_go_back() {
 }
 
 #[test]
+fn no_host_can_use_its_generations_up() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.example.org");
+    for generation in [u64::MAX, (1 << 32) + 1] {
+        assert_eq!(code(&web1.register(generation, &["a"])), RefusalCode::Limit);
+    }
+    assert!(web1.register(1 << 32, &["a"]).refusal.is_none());
+    assert_eq!(code(&web1.register(u64::MAX, &["a"])), RefusalCode::Limit);
+    assert!(web1.register(1 << 33, &["a"]).refusal.is_none());
+    // Once the administrator has removed the host, the same key counts anew.
+    server.say(&["remove", "web1.example.org"]);
+    web1.enrol();
+    server.say(&["approve", "web1.example.org"]);
+    assert_eq!(web1.status().generation, None);
+    assert_eq!(web1.register(1, &["b"]).generation, Some(1));
+}
+
+#[test]
+fn the_longest_name_fits_everywhere() {
+    let server = Server::start("");
+    let longest = format!("{}bb", "a.".repeat(124));
+    let mut host = server.approved(&longest);
+    assert_eq!(host.register(1, &["a"]).refusal, None);
+    assert!(server.say(&["show", &longest]).contains("watched"));
+    server.say(&["rename", &longest, "short.example.org"]);
+    host.name = "short.example.org".to_owned();
+    assert_eq!(host.register(2, &["a"]).refusal, None);
+    server.say(&["rename", "short.example.org", &longest]);
+    server.say(&["remove", &longest]);
+}
+
+#[test]
+fn a_host_with_a_damaged_record_can_leave() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.example.org");
+    web1.register(1, &["a"]);
+    std::fs::write(server.state().join("registry/web1.example.org.json"), "{").unwrap();
+    assert!(server.say(&["list"]).contains("damaged"));
+    assert!(web1.send("deregister", web1.request().to_string().as_bytes()).refusal.is_none());
+    assert_eq!(server.record("web1.example.org").unwrap()["withdrawn"], "by-host");
+    assert_eq!(web1.register(1, &["a"]).refusal, None);
+}
+
+#[test]
 fn a_host_that_deregisters_is_withdrawn_and_can_come_back() {
     let server = Server::start("");
     let web1 = server.approved("web1.example.org");

@@ -151,6 +151,24 @@ fn whoever_comes_next_finishes_a_rename_and_a_removal() {
 }
 
 #[test]
+fn a_damaged_record_stands_in_nobody_s_way() {
+    let state = State::new();
+    for (key, host) in [(1, "web1.example.org"), (2, "web2.example.org")] {
+        state.approved(key, host);
+        state.register(key, host);
+        fs::write(state.paths.record(&name(host)), "{").unwrap();
+    }
+    let [web1, web2, web3] = ["web1", "web2", "web3"].map(|host| name(&format!("{host}.example.org")));
+    assert!(matches!(state.ledger().rename(&web1, &web2), Err(Error::Exists(_))));
+    state.ledger().rename(&web1, &web3).unwrap();
+    assert_eq!(state.withdrawn("web1.example.org"), Some(Withdrawn::ByAdministrator));
+    assert!(matches!(state.standing(1), Standing::Approved(key) if key.name == web3));
+    state.ledger().remove(&web2).unwrap();
+    assert_eq!(state.withdrawn("web2.example.org"), Some(Withdrawn::ByAdministrator));
+    assert_eq!(state.standing(2), Standing::Unknown);
+}
+
+#[test]
 fn half_written_files_are_passed_over_and_swept_away() {
     let state = State::new();
     state.approved(1, "web1.example.org");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use monitoring_info::registration::{DOCUMENT_MAX, DOCUMENT_SECONDS, Enrolment, RefusalCode};
+use monitoring_info::registration::{DOCUMENT_MAX, DOCUMENT_SECONDS, Enrolment, RefusalCode, Reply};
 use scratch::{Server, code, definition};
 use serde_json::{Value, json};
 
@@ -154,6 +154,45 @@ fn limits_are_named() {
     let reply = web1.send("register", document.as_bytes());
     assert_eq!(code(&reply), RefusalCode::Limit);
     assert!(reply.refusal.unwrap().message.contains("256 KiB"));
+}
+
+#[test]
+fn no_document_makes_a_reply_that_no_client_takes() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.example.org");
+    let settings: Value =
+        (0..30).map(|n| (format!("k{n}"), Value::from("\u{1}"))).collect::<serde_json::Map<_, _>>().into();
+    let mut request = web1.registration(1, &[]);
+    let name = |n: usize| format!("\u{1f525}{}{n}", "\u{1b}".repeat(60));
+    request["registration"]["definitions"] = (0..200)
+        .map(|n| json!({"name": name(n), "type": "http", "settings": settings, "file": ""}))
+        .collect();
+    let document = request.to_string();
+    assert!(document.len() <= DOCUMENT_MAX, "{}", document.len());
+    let output = web1.exchange("register", document.as_bytes());
+    let reply: Reply = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((reply.refusal, reply.refused.len()), (None, 200));
+    // auto-monitor reads a mebibyte.
+    assert!(output.stdout.len() < 1024 * 1024, "{} bytes", output.stdout.len());
+    let shown = server.say(&["show", "web1.example.org"]);
+    assert_eq!(shown.matches("refused: ").count(), 200);
+    assert!(!shown.contains('\u{1b}'));
+}
+
+#[test]
+fn judging_is_quick_whatever_is_judged() {
+    let server = Server::start("");
+    let web1 = server.approved("web1.example.org");
+    let mut request = web1.registration(1, &[]);
+    let key = |n: usize| "p".repeat(1_150) + &n.to_string();
+    request["registration"]["definitions"] = (0..200)
+        .map(|n| json!({"name": format!("s{n}"), "type": "http", "settings": {key(n): "x"}, "file": ""}))
+        .collect();
+    let document = request.to_string();
+    assert!(document.len() <= DOCUMENT_MAX, "{}", document.len());
+    let begin = Instant::now();
+    assert_eq!(web1.send("register", document.as_bytes()).refused.len(), 200);
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -198,9 +198,7 @@ impl<'a> Ledger<'a> {
     /// # Errors
     /// [`Error::NoHost`]; or the state cannot be written, and then the change is made when it next can.
     pub fn remove(&self, name: &HostName) -> Result<(), Error> {
-        let watched = registry::load(self.paths, name)
-            .map_err(Error::Registry)?
-            .is_some_and(|record| record.withdrawn != Some(Withdrawn::ByAdministrator));
+        let watched = self.has_record(name, |withdrawn| withdrawn != Some(Withdrawn::ByAdministrator))?;
         if !watched && link(self.paths, name)?.is_none() {
             return Err(Error::NoHost(name.clone()));
         }
@@ -216,10 +214,7 @@ impl<'a> Ledger<'a> {
         let Some(Standing::Approved(key)) = holder(self.paths, old)? else {
             return Err(Error::NoHost(old.clone()));
         };
-        let watched = registry::load(self.paths, new)
-            .map_err(Error::Registry)?
-            .is_some_and(|record| record.withdrawn.is_none());
-        if watched || holder(self.paths, new)?.is_some() {
+        if self.has_record(new, |withdrawn| withdrawn.is_none())? || holder(self.paths, new)?.is_some() {
             return Err(Error::Exists(new.clone()));
         }
         self.set_out(&Intent::Rename { old: old.clone(), new: new.clone(), fingerprint: key.fingerprint })
@@ -241,7 +236,7 @@ impl<'a> Ledger<'a> {
                 remove(&names_folder(self.paths).join(name.as_str()))?;
             }
             Intent::Rename { old, new, fingerprint } => {
-                let record = registry::load(self.paths, old).map_err(Error::Registry)?;
+                let record = registry::sound(self.paths, old).map_err(Error::Registry)?;
                 if let Some(record) = record.filter(|record| record.withdrawn.is_none()) {
                     let record = registry::Record { name: new.clone(), ..record };
                     registry::store(self.paths, &record).map_err(Error::Registry)?;
@@ -262,10 +257,20 @@ impl<'a> Ledger<'a> {
     }
 
     fn withdraw(&self, name: &HostName) -> Result<(), Error> {
-        if let Some(record) = registry::load(self.paths, name).map_err(Error::Registry)? {
-            let record = registry::Record { withdrawn: Some(Withdrawn::ByAdministrator), ..record };
-            registry::store(self.paths, &record).map_err(Error::Registry)?;
-        }
+        registry::withdraw(self.paths, name, Withdrawn::ByAdministrator).map_err(Error::Registry)?;
         remove(&self.paths.seen().join(name.as_str()))
+    }
+
+    /// Whether a name has a record that says this about being watched no longer. A damaged one says nothing about it.
+    fn has_record(
+        &self,
+        name: &HostName,
+        saying: impl FnOnce(Option<Withdrawn>) -> bool,
+    ) -> Result<bool, Error> {
+        match registry::load(self.paths, name) {
+            Ok(record) => Ok(record.is_some_and(|record| saying(record.withdrawn))),
+            Err(registry::Error::Damaged { .. }) => Ok(saying(None)),
+            Err(error) => Err(Error::Registry(error)),
+        }
     }
 }
