@@ -109,6 +109,15 @@ impl Judge<'_> {
         self.given(key).or(stand_in)
     }
 
+    /// Whether a key that is not there was meant by one that the type does not have; then the one fault says it all.
+    fn misspelt(&self, kind: &'static Kind, key: &str) -> bool {
+        let known = || kind.keys().map(|key| key.name).chain(["type"]);
+        self.pairs
+            .iter()
+            .filter(|(name, _)| known().all(|known| known != *name))
+            .any(|(name, _)| suggestion(name, known()) == Some(key))
+    }
+
     fn kind(&mut self) -> Option<&'static Kind> {
         let all = || format!("the types are {}", listed(KINDS.iter().map(|kind| kind.name)));
         let Some(at) = self.given("type") else {
@@ -200,7 +209,7 @@ impl Judge<'_> {
 
     fn missing(&mut self, kind: &'static Kind) {
         for key in kind.keys().filter(|key| key.default == Default::Mandatory) {
-            if self.given(key.name).is_none() {
+            if self.given(key.name).is_none() && !self.misspelt(kind, key.name) {
                 self.fault(
                     About::Section,
                     format!("the mandatory key `{}` of type `{}` is missing", key.name, kind.name),
@@ -215,14 +224,16 @@ impl Judge<'_> {
             match *rule {
                 Rule::Together(one, other) => {
                     for (has, lacks) in [(one, other), (other, one)] {
-                        if let (Some(at), None) = (self.given_in_effect(has), self.given_in_effect(lacks)) {
+                        let lacking = self.given_in_effect(lacks).is_none() && !self.misspelt(kind, lacks);
+                        if let Some(at) = self.given_in_effect(has).filter(|_| lacking) {
                             let message = format!("`{}` is given without `{lacks}`", self.pairs[at].0);
                             self.fault(About::Key(at), message, "give both, or neither");
                         }
                     }
                 }
                 Rule::Needs(key, needed) => {
-                    if let (Some(at), None) = (self.given_in_effect(key), self.given_in_effect(needed)) {
+                    let lacking = self.given_in_effect(needed).is_none() && !self.misspelt(kind, needed);
+                    if let Some(at) = self.given_in_effect(key).filter(|_| lacking) {
                         self.fault(
                             About::Key(at),
                             format!("`{key}` needs `{needed}`"),
