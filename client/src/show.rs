@@ -257,19 +257,19 @@ fn probe(probe: Probe) -> ShownProbe {
 }
 
 impl ShownOptOut {
-    /// One line: why, until when, and who said so.
+    /// One line that says so.
     #[must_use]
     pub fn line(&self) -> String {
-        let mut text = String::from("not watched");
-        if let Some(reason) = &self.reason {
-            let _ = write!(text, ": {}", printable(reason));
-        }
-        if let Some(until) = &self.until {
-            let _ = write!(text, ", until {until}");
-        }
-        let _ =
-            write!(text, " {}", paint(DIM, format!("([{}] in {}:{})", self.pattern, self.file, self.line)));
-        text
+        format!("not watched: {}", self.why())
+    }
+
+    /// Why, until when, and who said so.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let reason = self.reason.as_deref().map_or_else(|| "no reason given".to_owned(), printable);
+        let until = self.until.as_ref().map(|until| format!(", until {until}")).unwrap_or_default();
+        let from = paint(DIM, format!("([{}] in {}:{})", self.pattern, self.file, self.line));
+        format!("{reason}{until} {from}")
     }
 }
 

@@ -1,5 +1,6 @@
 //! `status`: everything on one screen, and what to do next.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp, Zoned};
@@ -202,13 +203,8 @@ impl Report {
         }
         self.definitions_text(&mut text);
         for one in self.overrides.iter().filter(|one| one.services.is_empty()) {
-            let word = if one.ended { "has ended" } else { "means no definition of this host" };
-            let _ = writeln!(
-                text,
-                "  {} {word}: {}",
-                paint(DIM, format!("[{}]", one.shown.pattern)),
-                one.shown.line()
-            );
+            let means = if one.ended { "has ended" } else { "means no definition of this host" };
+            let _ = writeln!(text, "  the opt-out of [{}] {means}: {}", one.shown.pattern, one.shown.why());
         }
         if !self.inactive.is_empty() {
             let _ = writeln!(text, "\n{}", paint(DIM, "Files that do not count:"));
@@ -242,7 +238,8 @@ impl Report {
     fn definitions_text(&self, text: &mut String) {
         let watched = self.definitions.iter().filter(|one| one.watched).count();
         let _ = writeln!(text, "\n{}", paint(BOLD, format!("{} watched", count(watched, "service"))));
-        let width = self.definitions.iter().map(|one| one.name.chars().count()).max().unwrap_or(0).min(30);
+        let names = self.definitions.iter().map(|one| &one.name).chain(&self.faulty);
+        let width = names.map(|name| name.chars().count()).max().unwrap_or(0).min(30);
         for one in &self.definitions {
             let kind = printable(one.kind.as_deref().unwrap_or("?"));
             let mark = if one.watched { paint(GOOD, "●") } else { paint(WARNING, "○") };
@@ -250,8 +247,17 @@ impl Report {
             let from = paint(DIM, format!("{}:{}{overridden}", one.file, one.line));
             let _ = writeln!(text, "  {mark} {:width$}  {kind:8} {from}", printable(&one.name));
             if let Some(opt_out) = &one.opt_out {
-                let _ = writeln!(text, "    {:width$}  {}", "", opt_out.line());
+                let _ = writeln!(text, "      {}", opt_out.line());
             }
+        }
+        let faulty: BTreeSet<&String> = self.faulty.iter().collect();
+        for name in faulty {
+            let _ = writeln!(
+                text,
+                "  {} {:width$}  not watched: it has a fault, see below",
+                paint(BAD, "✗"),
+                printable(name)
+            );
         }
     }
 }
