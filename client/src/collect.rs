@@ -65,6 +65,12 @@ impl Collection {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
+    /// The sound definitions and those that are not wanted, as they stand.
+    pub fn drafts(&self) -> impl Iterator<Item = &Draft> {
+        let disabled = self.disabled.iter().map(|one| &one.draft);
+        self.definitions.iter().map(|one| &one.draft).chain(disabled)
+    }
+
     /// What is sent. What the limits of the wire leave out is said in the problems.
     pub fn registration(&mut self, root: &Root, tags: &[monitoring_info::host::Tag]) -> Registration {
         let mut definitions = Vec::new();

@@ -109,21 +109,11 @@ pub fn run(root: &Root, screen: Screen, name: Option<&str>) -> Result<Status, Fa
 
 /// Leaves only the service of this name, and the problems that concern its files.
 fn select(collection: &mut Collection, name: &str) -> Result<(), Failure> {
-    let known: Vec<String> = collection
-        .definitions
-        .iter()
-        .map(|one| one.draft.name.clone())
-        .chain(collection.disabled.iter().map(|one| one.draft.name.clone()))
-        .collect();
+    let known: Vec<String> = collection.drafts().map(|draft| draft.name.clone()).collect();
     collection.definitions.retain(|one| one.draft.name == name);
     collection.disabled.retain(|one| one.draft.name == name);
     if known.iter().any(|one| one == name) {
-        let files: Vec<String> = collection
-            .definitions
-            .iter()
-            .map(|one| one.draft.file.path.clone())
-            .chain(collection.disabled.iter().map(|one| one.draft.file.path.clone()))
-            .collect();
+        let files: Vec<String> = collection.drafts().map(|draft| draft.file.path.clone()).collect();
         collection.problems.retain(|problem| problem.file.as_ref().is_some_and(|file| files.contains(file)));
         return Ok(());
     }

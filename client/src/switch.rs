@@ -7,6 +7,7 @@ use std::path::Path;
 
 use jiff::Zoned;
 use jiff::civil::Date;
+use monitoring_info::diagnostic::suggestion;
 use monitoring_info::ini::FILE_MAX;
 use monitoring_info::overrides::{self, EditError, Pattern};
 use rustix::fs::{FlockOperation, flock};
@@ -130,12 +131,23 @@ fn tell(
         .map(|draft| draft.name.clone())
         .collect();
     services.sort();
+    let faulty = collection.faulty.iter().any(|faulty| faulty == name.as_str());
+    let near = (services.is_empty() && !faulty)
+        .then(|| suggestion(name.as_str(), collection.drafts().map(|draft| draft.name.as_str())))
+        .flatten();
     let file = root.path(OVERRIDES).display().to_string();
     let answer = Answer { name: name.as_str(), enabled, changed, file, services };
     screen.answer(&answer, || {
         let verb = if enabled { "watched" } else { "not watched" };
         let mut text = match (changed, answer.services.is_empty()) {
-            (false, _) => format!("{} was {verb} already.\n", answer.name),
+            (_, true) if faulty => format!(
+                "{} {} has a fault, so it is not watched.\n  {}\n",
+                paint(WARNING, "!"),
+                answer.name,
+                paint(NEXT, "To see it: auto-monitor check")
+            ),
+            (false, true) => format!("Nothing to do: no service of this host is called {}.\n", answer.name),
+            (false, false) => format!("{} was {verb} already.\n", answer.name),
             (true, true) => format!(
                 "{} No service of this host is called {} yet; it will be {verb} from the first moment on.\n",
                 paint(WARNING, "!"),
@@ -147,6 +159,9 @@ fn tell(
                 answer.services.join(", ")
             ),
         };
+        if let Some(near) = near {
+            let _ = writeln!(text, "  {}", paint(NEXT, format!("Did you mean {near}?")));
+        }
         if let Some(pattern) = exception_to {
             let _ = writeln!(
                 text,

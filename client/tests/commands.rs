@@ -234,6 +234,16 @@ fn an_opt_out_is_written_kept_and_taken_back() {
 }
 
 #[test]
+fn who_opts_out_what_is_not_there_is_told_what_is() {
+    let host = Host::new(&[("etc/monitoring-info/a.conf", "[apache2]\ntype = http\n[bad]\ntype = htpt\n")]);
+    assert!(host.run(0, &["enable", "nothing"]).out.contains("no service of this host is called nothing"));
+    assert!(host.run(0, &["disable", "apahce2"]).out.contains("Did you mean apache2?"));
+    assert!(host.run(0, &["enable", "bad"]).out.contains("bad has a fault"));
+    let status = host.run(1, &["status"]).out;
+    assert!(status.contains("✗ bad") && status.contains("[apahce2] means no definition"), "{status}");
+}
+
+#[test]
 fn an_opt_out_that_has_ended_counts_for_nothing() {
     let host = Host::new(&[
         ("etc/monitoring-info/a.conf", "[a]\ntype = ssh\n[b]\ntype = ssh\n"),
