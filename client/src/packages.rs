@@ -7,11 +7,14 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use crate::root::Root;
 
 const STATUS: &str = "/var/lib/dpkg/status";
 const UPDATES: &str = "/var/lib/dpkg/updates";
+/// Fifty times the largest that was seen.
+const DATABASE_MAX: usize = 256 * 1024 * 1024;
 
 /// The packages of a host. A host without dpkg has none.
 #[derive(Debug, Default)]
@@ -34,7 +37,7 @@ impl Packages {
     /// It is there and cannot be read.
     pub fn read(root: &Root, folder: &str) -> io::Result<Self> {
         let mut packages = Self::default();
-        let Some(status) = read_if_there(root.path(STATUS))? else {
+        let Some(status) = read_if_there(root, Path::new(STATUS))? else {
             return Ok(packages);
         };
         packages.take(&String::from_utf8_lossy(&status), folder);
@@ -48,7 +51,7 @@ impl Packages {
         updates.sort_by_key(fs::DirEntry::file_name);
         for update in updates {
             // dpkg may have folded it into `status` meanwhile; the next run sees that.
-            if let Some(bytes) = read_if_there(update.path())? {
+            if let Some(bytes) = read_if_there(root, &Path::new(UPDATES).join(update.file_name()))? {
                 packages.take(&String::from_utf8_lossy(&bytes), folder);
             }
         }
@@ -108,9 +111,10 @@ impl Packages {
     }
 }
 
-fn read_if_there(path: impl AsRef<std::path::Path>) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+fn read_if_there(root: &Root, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match root.read(path, DATABASE_MAX).map_err(io::Error::from) {
+        Ok(contents) if contents.bytes.len() > DATABASE_MAX => Err(io::ErrorKind::FileTooLarge.into()),
+        Ok(contents) => Ok(Some(contents.bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -48,6 +48,15 @@ pub enum Unreadable {
     Io(#[from] io::Error),
 }
 
+impl From<Unreadable> for io::Error {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Io(error) => error,
+            no_file @ Unreadable::NoFile(_) => Self::other(no_file.to_string()),
+        }
+    }
+}
+
 /// What the system says of an error, without its number.
 #[must_use]
 pub fn reason(error: &io::Error) -> String {

@@ -20,10 +20,12 @@ use ssh_key::rand_core::{OsRng, RngCore};
 
 use crate::failure::Failure;
 use crate::identity::make_state_folder;
-use crate::root::Root;
+use crate::root::{Root, STATE_DIR};
 use crate::server_address::ServerAddress;
 
 const STATE_FILE: &str = "state.json";
+/// Every server's copy of the largest registration is far smaller.
+const STATE_MAX: usize = 64 * 1024 * 1024;
 /// The shortest wait after a failure.
 const BACKOFF_LEAST: Duration = Duration::from_secs(60);
 /// The failures after which the wait for an approval grows no longer: up to 8 minutes.
@@ -91,8 +93,9 @@ impl State {
     /// It cannot be read.
     pub fn read(root: &Root) -> Result<(Self, Option<String>), Failure> {
         let path = root.state(STATE_FILE);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(match serde_json::from_slice(&bytes) {
+        let contents = root.read(&Path::new(STATE_DIR).join(STATE_FILE), STATE_MAX);
+        match contents.map_err(io::Error::from) {
+            Ok(contents) => Ok(match serde_json::from_slice(&contents.bytes) {
                 Ok(state) => (state, None),
                 Err(error) => {
                     (Self::default(), Some(format!("{} is damaged and begun anew: {error}", path.display())))

@@ -234,6 +234,26 @@ fn an_opt_out_is_written_kept_and_taken_back() {
 }
 
 #[test]
+fn no_file_of_the_system_is_waited_for() {
+    let host = Host::new(&[("etc/monitoring-info/a.conf", "[a]\ntype = ssh\n")]);
+    for (path, command, status) in [
+        ("etc/hostname", "status", 1),
+        ("etc/hosts", "status", 0),
+        ("var/lib/dpkg/status", "check", 1),
+        ("var/lib/auto-monitor/state.json", "status", 2),
+    ] {
+        let host_path = host.path(path);
+        fs::create_dir_all(host_path.parent().unwrap()).unwrap();
+        let before = fs::read(&host_path).ok();
+        drop(fs::remove_file(&host_path));
+        assert!(Command::new("mkfifo").arg(&host_path).status().unwrap().success());
+        host.run(status, &[command]);
+        fs::remove_file(&host_path).unwrap();
+        before.map_or(Ok(()), |bytes| fs::write(&host_path, bytes)).unwrap();
+    }
+}
+
+#[test]
 fn who_opts_out_what_is_not_there_is_told_what_is() {
     let host = Host::new(&[("etc/monitoring-info/a.conf", "[apache2]\ntype = http\n[bad]\ntype = htpt\n")]);
     assert!(host.run(0, &["enable", "nothing"]).out.contains("no service of this host is called nothing"));
