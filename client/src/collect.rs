@@ -8,17 +8,17 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
-use monitoring_info::definition::{self, Definition, Draft, Setting};
+use monitoring_info::definition::{self, Definition, Draft};
 use monitoring_info::diagnostic::{Problem, Severity, arranged};
 use monitoring_info::host::{ServiceName, quoted};
-use monitoring_info::ini::{FILE_MAX, VALUE_MAX};
+use monitoring_info::ini::FILE_MAX;
 use monitoring_info::overrides::{OptOut, Overrides};
 use monitoring_info::registration::{DEFINITIONS_MAX, OptedOut, Registration, Sent};
 use monitoring_info::service::PASSWORD_FILE;
 
 use crate::layers::{self, Inactive};
+use crate::password::{self, exposed};
 use crate::root::{Contents, OVERRIDES, Root, Unreadable, read_named};
-use crate::screen::shell;
 
 /// The largest registration in bytes of JSON: the document's limit, less what stands around it.
 const REGISTRATION_MAX: usize = monitoring_info::registration::DOCUMENT_MAX - 4 * 1024;
@@ -306,7 +306,7 @@ impl Collector<'_> {
         else {
             return Some(definition);
         };
-        let resolved = read_password(root, setting).and_then(|password| {
+        let resolved = password::read(root, setting).and_then(|password| {
             self.problems.extend(password.warning);
             definition.resolve_password(password.line).map_err(|invalid| {
                 let message = format!("the password file {}: {}", password.path, invalid.message);
@@ -321,55 +321,6 @@ impl Collector<'_> {
             }
         }
     }
-}
-
-/// What was read of a password file.
-struct Password {
-    path: String,
-    line: String,
-    warning: Option<Problem>,
-}
-
-fn read_password(root: &Root, setting: &Setting) -> Result<Password, Box<Problem>> {
-    let path = root.path(&setting.value).display().to_string();
-    let refuse = |why: &dyn std::fmt::Display, help: &str| {
-        Box::new(Problem::error(format!("the password file {path}: {why}")).help(help))
-    };
-    let contents = root.read(Path::new(&setting.value), VALUE_MAX + 2).map_err(|error| {
-        let help = match &error {
-            Unreadable::Io(io) if io.kind() == std::io::ErrorKind::PermissionDenied => {
-                "run this as root, who alone should be able to read it"
-            }
-            Unreadable::Io(io) if io.kind() == std::io::ErrorKind::NotFound => {
-                "write the password into its first line, for root's eyes alone"
-            }
-            _ => "name a file whose first line is the password",
-        };
-        refuse(&error, help)
-    })?;
-    let line = contents.bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let line = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).map_err(|_| {
-        refuse(&"its first line is not UTF-8 text", "write the password alone into the first line")
-    })?;
-    let warning = exposed(&path, contents.owner, contents.mode).map(|problem| problem.file(&path));
-    Ok(Password { line: line.to_owned(), warning, path })
-}
-
-/// A file that holds a password and that somebody besides root, and a group of root's choosing, can read.
-fn exposed(path: &str, owner: u32, mode: u32) -> Option<Problem> {
-    let path = shell(path);
-    let open_to_all = mode & 0o004 != 0;
-    let foreign = owner != 0 && owner != rustix::process::geteuid().as_raw();
-    let (who, mend) = match (open_to_all, foreign) {
-        (true, false) => ("everybody on this host can read it", format!("chmod o-rwx {path}")),
-        (false, true) => ("it belongs to another user than root", format!("chown root {path}")),
-        (true, true) => (
-            "everybody on this host can read it, and it belongs to another user than root",
-            format!("chown root {path} && chmod o-rwx {path}"),
-        ),
-        (false, false) => return None,
-    };
-    Some(Problem::warning(format!("this file holds a password, and {who}")).help(format!("run: {mend}")))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub mod generate;
 pub mod identity;
 pub mod layers;
 pub mod packages;
+pub mod password;
 pub mod register;
 pub mod root;
 pub mod screen;
