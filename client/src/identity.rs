@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use monitoring_info::host::HostName;
@@ -11,7 +11,7 @@ use ssh_key::{Algorithm, Fingerprint, HashAlg, LineEnding, PrivateKey};
 
 use crate::configuration::Configuration;
 use crate::failure::Failure;
-use crate::root::{CONFIGURATION, Root};
+use crate::root::{CONFIGURATION, Root, STATE_DIR, Unreadable};
 use crate::state::UNFINISHED;
 
 const KEY_FILE: &str = "id_ed25519";
@@ -52,27 +52,21 @@ impl Identity {
     pub fn read(root: &Root) -> Result<Option<Self>, Failure> {
         let path = root.state(KEY_FILE);
         let attempt = format!("read the host's key {}", path.display());
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() && metadata.mode() & 0o077 != 0 => {
-                return Err(Failure::here(format!("cannot {attempt}: others can read it too")).help(
-                    format!(
-                        "run: chmod 600 {0}\nif somebody may have read it, remove it, and enrol anew",
-                        path.display()
-                    ),
-                ));
+        let contents = match root.read(&Path::new(STATE_DIR).join(KEY_FILE), KEY_FILE_MAX) {
+            Ok(contents) => contents,
+            Err(Unreadable::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(Unreadable::Io(error)) => return Err(Failure::io(attempt, &error)),
+            Err(no_file) => {
+                return Err(Failure::here(format!("cannot {attempt}: {no_file}"))
+                    .help("remove it, and enrol anew: auto-monitor enrol"));
             }
-            Ok(metadata) if !metadata.is_file() => {
-                return Err(Failure::here(format!("cannot {attempt}: it is no file"))
-                    .help("remove it, and enrol anew"));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Failure::io(attempt, &error)),
+        };
+        if contents.mode & 0o077 != 0 {
+            return Err(Failure::here(format!("cannot {attempt}: others can read it too")).help(format!(
+                "run: chmod 600 {0}\nif somebody may have read it, remove it, and enrol anew",
+                path.display()
+            )));
         }
-        let system = Path::new(crate::root::STATE_DIR).join(KEY_FILE);
-        let contents = root
-            .read(&system, KEY_FILE_MAX)
-            .map_err(|error| Failure::here(format!("cannot {attempt}: {error}")))?;
         let damaged = || {
             Failure::here(format!("cannot {attempt}: it is no private ed25519 key without passphrase"))
                 .help("restore it, or remove it and enrol anew: auto-monitor enrol")
@@ -112,7 +106,7 @@ fn make(root: &Root) -> Result<(), Failure> {
 /// # Errors
 /// It cannot be made.
 pub fn make_state_folder(root: &Root) -> Result<PathBuf, Failure> {
-    let folder = root.path(crate::root::STATE_DIR);
+    let folder = root.path(STATE_DIR);
     if !folder.is_dir() {
         let made = folder
             .parent()
@@ -184,6 +178,8 @@ fn complete(system: &str, hosts: &str, resolver: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
