@@ -269,7 +269,7 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
         (false, _) if published => fault(
             "link",
             format!("{} is not there, so Nagios does not read what is published", link.display()),
-            format!("ln -sfn {} {}", paths.current().join(target.name()).display(), link.display()),
+            format!("ln -sfn {} {}", target.published().display(), link.display()),
         ),
         (false, _) => well("link", "none yet; the first publish makes it"),
         (true, true) => well("link", link.display()),

@@ -192,14 +192,15 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     }
 
     let mut staging = Staging::begin(paths, target.name(), current.as_ref())?;
-    let Settled { notes, unheard } = match settle(paths, &target, &mut staging, current.as_ref(), &inputs, confirm_removal) {
-        Ok(settled) => settled,
-        Err(error) => {
-            // The next publish removes it too; what went wrong is worth more than that this also did.
-            let _ = staging.discard();
-            return Err(error);
-        }
-    };
+    let Settled { notes, unheard } =
+        match settle(paths, &target, &mut staging, current.as_ref(), &inputs, confirm_removal) {
+            Ok(settled) => settled,
+            Err(error) => {
+                // The next publish removes it too; what went wrong is worth more than that this also did.
+                let _ = staging.discard();
+                return Err(error);
+            }
+        };
     if let Running::No { reason } = target.running() {
         let _ = staging.discard();
         return Err(Error::NotRunning { engine: target.title(), reason });
@@ -215,7 +216,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         notes,
         unheard,
     };
-    staging.finish(&manifest)?;
+    staging.finish(&manifest, &target)?;
     swap(paths, &target, &manifest)?;
     let leftovers = tidy(paths, &manifest, &inputs);
     Ok(Published { leftovers, ..summary(&target, Some(&manifest), true) })
@@ -245,6 +246,7 @@ fn settle(
     let mut keep = |name: &HostName, standing, reason: String| {
         let registered = match inputs.hosts.get(name) {
             Some(Wish::Watched(watched)) => Some(watched.host.generation),
+            Some(Wish::Expired { generation }) => Some(*generation),
             _ => None,
         };
         let generation = published.get(name).map(|entry| entry.generation);
@@ -262,7 +264,7 @@ fn settle(
                 watched.insert(name.clone(), host.clone());
             }
             Wish::Unreadable(reason) => keep(name, Standing::Waiting, reason.clone()),
-            Wish::Watched(_) | Wish::Gone { .. } => {}
+            Wish::Watched(_) | Wish::Gone { .. } | Wish::Expired { .. } => {}
         }
     }
     Trial::new(paths, target, staging, published, watched, kept)?.settle()
@@ -279,12 +281,16 @@ fn swap(paths: &Paths, target: &dyn Target, manifest: &Manifest) -> Result<(), E
         }
         return Err(Error::NotIncluded(sentence));
     }
-    let Activation::Failed { reason } = target.activate() else { return Ok(()) };
+    let Activation::Failed { reason } = target.activate() else {
+        generation::note_taken(paths, manifest.generation);
+        return Ok(());
+    };
     let engine = target.title();
     let then = if let Some(before) = before {
         generation::point(paths, Some(before))?;
         match target.activate() {
             Activation::Confirmed => {
+                generation::note_taken(paths, before);
                 format!("went back to generation {before}, which {engine} has taken. Its log says more")
             }
             Activation::Failed { reason } => {
@@ -309,15 +315,17 @@ fn swap(paths: &Paths, target: &dyn Target, manifest: &Manifest) -> Result<(), E
 
 /// Has the engine read what is current, if it has not since the swap.
 fn catch_up(paths: &Paths, target: &dyn Target, manifest: &Manifest) -> Result<(), Error> {
-    let swapped = fs::symlink_metadata(paths.current()).and_then(|link| link.modified());
     // One that does not run reads it when it starts.
-    if !matches!(target.running(), Running::Yes { .. })
-        || swapped.is_ok_and(|time| target.has_read_since(time))
+    if generation::taken(paths) == generation::current_number(paths)
+        || !matches!(target.running(), Running::Yes { .. })
     {
         return Ok(());
     }
     match target.activate() {
-        Activation::Confirmed => Ok(()),
+        Activation::Confirmed => {
+            generation::note_taken(paths, manifest.generation);
+            Ok(())
+        }
         Activation::Failed { reason } => Err(Error::NotActivated {
             reason,
             then: format!(
@@ -359,7 +367,9 @@ pub(crate) fn unheard(target: &dyn Target, manifest: &Manifest) -> Option<String
 }
 
 /// Names, cut to one screen.
-pub(crate) fn few<Name: ToString>(names: impl IntoIterator<Item = Name, IntoIter: ExactSizeIterator>) -> String {
+pub(crate) fn few<Name: ToString>(
+    names: impl IntoIterator<Item = Name, IntoIter: ExactSizeIterator>,
+) -> String {
     const SHOWN: usize = 8;
     let names = names.into_iter();
     let more = names.len().saturating_sub(SHOWN);

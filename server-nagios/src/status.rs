@@ -72,8 +72,10 @@ impl Standings {
                         stale.push(name.to_string());
                     }
                 }
-                Wish::Gone { .. } if entry.is_some() && !noted => waiting.push(name.to_string()),
-                Wish::Gone { .. } | Wish::Unreadable(_) => {}
+                Wish::Gone { .. } | Wish::Expired { .. } if entry.is_some() && !noted => {
+                    waiting.push(name.to_string());
+                }
+                Wish::Gone { .. } | Wish::Expired { .. } | Wish::Unreadable(_) => {}
             }
         }
         Ok(Self {

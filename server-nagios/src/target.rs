@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use monitoring_info::host::{HostName, ServiceName, Tag};
@@ -18,6 +18,9 @@ use monitoring_info::host::{HostName, ServiceName, Tag};
 use crate::administrator::HostOverride;
 
 pub mod nagios;
+
+/// The folder of a generation that the engine's configuration leads to; it holds what [`Target::entry`] says.
+pub const ENTRY: &str = "entry";
 
 /// A host as it is to be watched: the registration, judged, with the administrator's say applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -237,6 +240,10 @@ pub trait Target: fmt::Debug {
     /// A template does not work.
     fn render_shared(&self, groups: &BTreeSet<Group>) -> Result<Vec<File>, TemplateError>;
 
+    /// The file by which the engine finds a set (a folder). It names that folder itself and not `current`, so that what
+    /// is read while one generation takes another's place is one of them, and never some files of each.
+    fn entry(&self, set: &Path) -> File;
+
     /// What the engine calls a group.
     fn group_name(&self, group: &Group) -> String;
 
@@ -272,9 +279,6 @@ pub trait Target: fmt::Debug {
 
     /// Makes the running engine read the current set, and waits until it has.
     fn activate(&self) -> Activation;
-
-    /// Whether the engine has read its configuration since this time.
-    fn has_read_since(&self, time: SystemTime) -> bool;
 
     /// The files of the administrator's own engine configuration and of the templates in use: a publish whose other
     /// inputs are unchanged, and for which these are unchanged too, would give what is there already.

@@ -189,6 +189,22 @@ fn a_silent_host_expires_when_the_administrator_says_so() {
 }
 
 #[test]
+fn many_hosts_that_expire_at_once_are_held() {
+    let mut site = Site::running();
+    for n in 1..=9 {
+        let mut old = record(&format!("web{n}.example.org"), &["ssh"]);
+        old.received = jiff::Timestamp::now() - std::time::Duration::from_secs(600);
+        site.store(&old);
+    }
+    site.published();
+    site.configuration.expire_after = Some(std::time::Duration::from_secs(300));
+    let published = site.published();
+    assert_eq!((published.hosts, published.notes.len()), (9, 9));
+    assert!(reason(&site, "web1.example.org").starts_with("9 of 9 hosts have vanished from the registry or"));
+    assert!(!site.published().changed, "it is known");
+}
+
+#[test]
 fn the_same_input_gives_the_same_bytes() {
     let texts: Vec<Vec<u8>> = (0..2)
         .map(|_| {

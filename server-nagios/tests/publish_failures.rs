@@ -286,10 +286,8 @@ fn a_publish_that_was_killed_between_swap_and_reload_is_finished() {
     let site = Site::running();
     site.register("web1.example.org", &["ssh"]);
     site.published();
-    // As after a kill: what is current is not what Nagios has read.
-    let current = site.paths.current();
-    fs::remove_file(&current).unwrap();
-    std::os::unix::fs::symlink("generations/1", &current).unwrap();
+    // As after a kill, before anybody has seen that Nagios has taken it.
+    fs::write(site.paths.state().join("taken"), "0\n").unwrap();
     let cache = site.root().join("var/lib/nagios4/objects.cache");
     let read = || fs::metadata(&cache).unwrap().modified().unwrap();
     let before = read();
@@ -298,6 +296,26 @@ fn a_publish_that_was_killed_between_swap_and_reload_is_finished() {
     assert!(caught_up > before);
     site.published();
     assert_eq!(read(), caught_up);
+}
+
+#[test]
+fn a_clock_that_is_set_back_changes_nothing() {
+    let site = site();
+    let cache = site.root().join("var/lib/nagios4/objects.cache");
+    let future = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
+    // What was written before the clock was set back.
+    for file in [&cache, &site.paths.state().join("taken")] {
+        fs::File::options().write(true).open(file).unwrap().set_modified(future).unwrap();
+    }
+    site.published();
+    assert_eq!(site.services("web2.example.org"), ["host registration", "ssh"]);
+    let link = site.paths.current();
+    let touched = Command::new("touch").args(["-h", "-d", "+1 hour"]).arg(&link).status().unwrap();
+    assert!(touched.success());
+    let read = || fs::metadata(&cache).unwrap().modified().unwrap();
+    let before = read();
+    assert!(!site.published().changed);
+    assert_eq!(read(), before, "no reload for nothing");
 }
 
 #[test]

@@ -3,7 +3,11 @@
 //! ```text
 //! generations/.staging    being written; of no meaning to anybody
 //! generations/.scratch    what the engine writes while it verifies
-//! generations/N           complete, verified, synced; never changed again
+//! generations/N           complete, verified, synced; never changed again:
+//!     nagios/             what the engine reads
+//!     entry/              by which it finds it
+//!     published/          what the checking program reads
+//!     manifest.json       what is in it, and what is to be said of it
 //! current -> generations/N
 //! ```
 //!
@@ -26,7 +30,7 @@ use super::Error;
 use crate::durable;
 use crate::paths::Paths;
 use crate::publication::Note;
-use crate::target::Group;
+use crate::target::{ENTRY, Group, Target};
 
 /// How many generations are kept, the current one among them.
 const KEPT: usize = 5;
@@ -156,6 +160,7 @@ impl Staging {
             &engine_folder,
             &engine_folder.join("hosts"),
             &staging.folder.join("published"),
+            &staging.folder.join(ENTRY),
             &staging.scratch,
         ] {
             staging.make_folder(folder)?;
@@ -249,7 +254,10 @@ impl Staging {
     }
 
     /// Makes the set durable and gives it a number.
-    pub(super) fn finish(&self, manifest: &Manifest) -> Result<PathBuf, Error> {
+    pub(super) fn finish(&self, manifest: &Manifest, target: &dyn Target) -> Result<(), Error> {
+        let folder = self.generations.join(manifest.generation.to_string());
+        let entry = target.entry(&folder.join(self.engine));
+        self.write(&Path::new(ENTRY).join(&entry.path), entry.text.as_bytes(), 0o644)?;
         let path = self.folder.join("manifest.json");
         let bytes = serde_json::to_vec(manifest).map_err(|error| Error::File {
             action: "write",
@@ -258,13 +266,11 @@ impl Staging {
         })?;
         self.write(&path, &bytes, 0o640)?;
         let sync = |source: io::Error| Error::File { action: "sync", path: self.folder.clone(), source };
-        let folder = File::open(&self.folder).map_err(sync)?;
-        rustix::fs::syncfs(&folder).map_err(|error| sync(error.into()))?;
-        let target = self.generations.join(manifest.generation.to_string());
-        fs::rename(&self.folder, &target)
+        let staged = File::open(&self.folder).map_err(sync)?;
+        rustix::fs::syncfs(&staged).map_err(|error| sync(error.into()))?;
+        fs::rename(&self.folder, &folder)
             .and_then(|()| durable::sync_folder(&self.generations))
-            .map_err(|source| Error::File { action: "make", path: target.clone(), source })?;
-        Ok(target)
+            .map_err(|source| Error::File { action: "make", path: folder, source })
     }
 
     /// Removes what is not to stay.
@@ -341,6 +347,24 @@ pub(super) fn point(paths: &Paths, generation: Option<u64>) -> Result<(), Error>
         fs::remove_file(&current).map_err(fail)?;
     }
     durable::sync_folder(&paths.state()).map_err(fail)
+}
+
+fn taken_file(paths: &Paths) -> PathBuf {
+    paths.state().join("taken")
+}
+
+/// The generation that the engine was last seen to take. Kept, and not told from the times of files, because clocks are
+/// set back.
+pub(super) fn taken(paths: &Paths) -> Option<u64> {
+    fs::read_to_string(taken_file(paths)).ok()?.trim().parse().ok()
+}
+
+/// Notes that the engine has taken a generation.
+pub(super) fn note_taken(paths: &Paths, generation: u64) {
+    let file = taken_file(paths);
+    // Where it cannot be written, the next publish has the engine read once more, which harms nobody.
+    let _ = durable::replace(&file, format!("{generation}\n").as_bytes(), 0o640)
+        .and_then(|()| hand_over(&paths.state(), &file));
 }
 
 /// Removes generations that are neither current nor among the newest, and what an interrupted publish has left.

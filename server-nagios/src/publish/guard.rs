@@ -4,8 +4,9 @@
 //! silently end the watch over it. What is held back are the hosts concerned, each as it was last published; everything
 //! else is published. To hold the whole publish instead would let one host stop everybody's.
 //!
-//! No accident is what somebody said: a host that deregistered or was removed, one that the administrator disabled, one
-//! that expired as `expire-after` has it, and services that the host lists as opted out.
+//! No accident is what somebody said: a host that deregistered or was removed, one that the administrator disabled, and
+//! services that the host lists as opted out. Hosts that expire are meant to go one by one; many at once mean that the
+//! endpoint did not answer, or that the clock jumped.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +24,13 @@ const SERVICES_MIN: usize = 2;
 
 /// The hosts that are held back, and why, in a sentence.
 pub(crate) fn held(inputs: &Inputs, current: &Manifest) -> BTreeMap<HostName, String> {
-    let vanished: Vec<&HostName> =
-        current.hosts.keys().filter(|name| !inputs.hosts.contains_key(*name)).collect();
+    let has_vanished =
+        |name: &&HostName| matches!(inputs.hosts.get(*name), None | Some(Wish::Expired { .. }));
+    let vanished: Vec<&HostName> = current.hosts.keys().filter(has_vanished).collect();
     let mut held = BTreeMap::new();
     if vanished.len() > HOSTS_MAX && vanished.len() * 100 > current.hosts.len() * PERCENT_MAX {
         let reason = format!(
-            "{} of {} hosts have vanished from the registry at once, and this is one of them",
+            "{} of {} hosts have vanished from the registry or expired at once, and this is one of them",
             vanished.len(),
             current.hosts.len()
         );

@@ -39,6 +39,11 @@ pub(crate) enum Wish {
         /// Who withdrew it, where the registry says so.
         withdrawn: Option<Withdrawn>,
     },
+    /// Not heard from for as long as `expire-after` says.
+    Expired {
+        /// The generation of its registration.
+        generation: u64,
+    },
     /// Its record cannot be read: what is published of it stays.
     Unreadable(String),
 }
@@ -73,8 +78,10 @@ impl Inputs {
                     let say = overrides.get(&name).cloned().unwrap_or_default();
                     if record.withdrawn.is_some() {
                         Wish::Gone { withdrawn: record.withdrawn }
-                    } else if !say.enabled || expired(paths, configuration, &record, now) {
+                    } else if !say.enabled {
                         Wish::Gone { withdrawn: None }
+                    } else if silent(paths, &record, configuration.expire_after, now) {
+                        Wish::Expired { generation: record.registration.generation }
                     } else {
                         Wish::Watched(Box::new(Watched::new(record, say, configuration)))
                     }
@@ -116,7 +123,8 @@ impl Inputs {
                 }
                 Wish::Unreadable(reason) => digest.add(&(name, reason)),
                 Wish::Gone { .. } if published(name) => digest.add(&(name, "gone")),
-                Wish::Gone { .. } => {}
+                Wish::Expired { generation } if published(name) => digest.add(&(name, "expired", generation)),
+                Wish::Gone { .. } | Wish::Expired { .. } => {}
             }
         }
         digest.add(&files);
@@ -167,10 +175,6 @@ pub(crate) fn silent(paths: &Paths, record: &Record, limit: Option<Duration>, no
     limit.is_some_and(|limit| {
         now.duration_since(last_heard(paths, record)).is_ok_and(|silence| silence > limit)
     })
-}
-
-fn expired(paths: &Paths, configuration: &Configuration, record: &Record, now: SystemTime) -> bool {
-    silent(paths, record, configuration.expire_after, now)
 }
 
 impl Watched {

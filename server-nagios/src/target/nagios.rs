@@ -1,15 +1,17 @@
 //! The target `nagios`: Nagios Core 4 (facts tried with 4.4.6 of Debian 12).
 //!
 //! Every word of Nagios's is here, below here, or in `templates/nagios`. A set is `base.cfg`, `hostgroups.cfg` and
-//! `hosts/NAME.cfg`; Nagios reads it through a link in one of its `cfg_dir`s, which it descends, so that `nagios.cfg` is
-//! never edited.
+//! `hosts/NAME.cfg`. Nagios reads it through a link in one of its `cfg_dir`s, which it descends, so that `nagios.cfg` is
+//! never edited. The link leads to a folder with one file, whose one line is an `include_dir` of the set: Nagios opens
+//! that file once, whereas a link to the set itself would be followed anew for each file, and a swap meanwhile would
+//! give some files of each of two generations.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -19,7 +21,9 @@ use self::templates::{BASE, HOST, HOSTGROUPS, Templates};
 use self::verify::Verification;
 use crate::configuration::Configuration;
 use crate::paths::Paths;
-use crate::target::{Activation, EngineError, File, Group, Host, Running, Target, TemplateError, Verdict};
+use crate::target::{
+    Activation, ENTRY, EngineError, File, Group, Host, Running, Target, TemplateError, Verdict,
+};
 
 pub mod escape;
 mod main_file;
@@ -111,8 +115,9 @@ impl Nagios {
     }
 
     /// The folder that our link must point to.
-    fn published(&self) -> PathBuf {
-        self.paths.current().join(NAME)
+    #[must_use]
+    pub fn published(&self) -> PathBuf {
+        self.paths.current().join(ENTRY)
     }
 }
 
@@ -250,6 +255,10 @@ impl Target for Nagios {
         ])
     }
 
+    fn entry(&self, set: &Path) -> File {
+        verify::entry(set)
+    }
+
     fn group_name(&self, group: &Group) -> String {
         match group {
             Group::Type(name) => format!("auto-monitor-type-{name}"),
@@ -314,12 +323,6 @@ impl Target for Nagios {
 
     fn activate(&self) -> Activation {
         self.process().reload()
-    }
-
-    fn has_read_since(&self, time: SystemTime) -> bool {
-        let cache = self.process().object_cache().ok();
-        let read = cache.and_then(|cache| fs::metadata(cache).ok()?.modified().ok());
-        read.is_some_and(|read| read >= time)
     }
 
     fn watched_files(&self) -> Vec<PathBuf> {

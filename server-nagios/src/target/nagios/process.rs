@@ -133,7 +133,6 @@ impl Process {
     fn attempt(&self) -> Result<(), String> {
         let cache = self.object_cache()?;
         let before = identity(&cache);
-        let started = SystemTime::now();
         if let Some(command) = &self.reload_command {
             run(command)?;
         } else {
@@ -148,7 +147,8 @@ impl Process {
         }
         let deadline = Instant::now() + TIME_MAX;
         loop {
-            if identity(&cache).is_some_and(|now| Some(&now) != before.as_ref() && now.is_since(started)) {
+            // Another file, and not a later one: clocks are set back.
+            if identity(&cache).is_some_and(|now| Some(now) != before) {
                 // Nagios writes the cache when it has accepted everything; then it must still be there.
                 std::thread::sleep(STEADY);
                 return self
@@ -210,13 +210,6 @@ struct Identity {
     inode: u64,
     size: u64,
     modified: SystemTime,
-}
-
-impl Identity {
-    /// Whether it was written since; the file system's clock ticks in steps of up to 10 ms.
-    fn is_since(&self, time: SystemTime) -> bool {
-        self.modified + Duration::from_millis(20) >= time
-    }
 }
 
 fn identity(path: &Path) -> Option<Identity> {
