@@ -74,7 +74,7 @@ impl Screen {
     /// Faults beside the answer.
     pub fn problems(self, problems: &[Problem]) {
         for problem in problems {
-            ignore_gone(anstream::stderr().lock().write_all(render(problem).as_bytes()));
+            self.note(&render(problem));
         }
     }
 
