@@ -122,7 +122,7 @@ impl Page {
     fn text_rules(&mut self) {
         self.section("TEXT RULES");
         self.text(
-            "A file is UTF-8 text without a byte order mark and without control characters. A line is blank, a comment (its \
+            "A file is UTF-8 text without a byte order mark and without control or invisible characters. A line is blank, a comment (its \
              first character that is no blank is `#` or `;`), a header `[NAME]`, or a setting `KEY = VALUE`. There is nothing \
              else: a value ends with its line, and a comment stands on a line of its own.",
         );
