@@ -1,6 +1,6 @@
 //! The command line: one list, from which help, man page and completions are made.
 //!
-//! `authorized-keys` and `session` are for sshd alone, so they are hidden: nobody else has a use for them.
+//! `authorized-keys`, `session` and `end-overdue` are for sshd alone, so they are hidden: nobody else has a use for them.
 
 use std::path::PathBuf;
 
@@ -38,6 +38,9 @@ pub enum Command {
     /// What sshd runs for every session
     #[command(hide = true)]
     Session(Session),
+    /// What runs beside an sshd that does not end idle connections itself
+    #[command(hide = true)]
+    EndOverdue(EndOverdue),
     /// Show the hosts that wait for approval
     Pending(Output),
     /// Let hosts in that wait for approval
@@ -104,6 +107,15 @@ pub struct AuthorizedKeys {
 pub struct Session {
     /// The fingerprint of the key that the session was opened with.
     pub fingerprint: String,
+}
+
+/// The arguments of `end-overdue`.
+#[derive(Debug, Args)]
+pub struct EndOverdue {
+    /// The process id of the sshd, which is the parent.
+    pub listener: u32,
+    /// How long a connection may last.
+    pub seconds: u64,
 }
 
 /// The arguments of `approve`.

@@ -9,8 +9,8 @@
 //! sshd asks [`authorized_keys`] about every key that is offered. Every ed25519 key is let in, to one command: who may
 //! do what is [the session's](crate::session) business, which can tell a client why.
 //!
-//! One bound is not in sshd before OpenSSH 9.3: a client that logs in and then opens no session keeps a process. There
-//! the unit's `TasksMax` is the bound.
+//! One bound is not in sshd before OpenSSH 9.3, how long a client may stay that has logged in: there, a process of ours
+//! [keeps it](overdue).
 
 use std::ffi::OsStr;
 use std::fs;
@@ -20,6 +20,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use monitoring_info::registration::{PORT, USER};
@@ -32,10 +33,19 @@ use crate::durable::{self, Lock};
 use crate::enrolment::Ledger;
 use crate::fingerprint::Fingerprint;
 use crate::paths::Paths;
+use crate::session::SESSION_SECONDS;
 use crate::{Context, cli, identity};
+
+pub mod overdue;
 
 /// The only type of key, of hosts and of the server.
 const KEY_TYPE: &str = "ssh-ed25519";
+/// How long a connection may be without a session, once it is logged in.
+const UNUSED_SECONDS: u64 = 20;
+/// The version from which on sshd keeps that bound itself.
+const BOUNDS_UNUSED: Version = Version(9, 3);
+/// How long a client may take to log in.
+const LOGIN_SECONDS: u64 = 10;
 /// sshd run by root insists on this folder, which Debian's own unit makes when it starts.
 const PRIVILEGE_SEPARATION_DIR: &str = "/run/sshd";
 
@@ -88,6 +98,11 @@ pub fn endpoint(context: &Context, arguments: &cli::Endpoint) -> anyhow::Result<
 
     let listen: Vec<String> = configuration.listen.iter().map(ToString::to_string).collect();
     anstream::eprintln!("event=endpoint listen={} host-key={fingerprint}", listen.join(","));
+    if version < BOUNDS_UNUSED {
+        let bound = Duration::from_secs(LOGIN_SECONDS + SESSION_SECONDS + UNUSED_SECONDS);
+        overdue::start(&program()?, bound)
+            .context("cannot start the process that ends overdue connections")?;
+    }
     let error = Command::new(sshd).args(["-D", "-e", "-f"]).arg(&file).exec();
     Err(error).with_context(|| format!("cannot become {}", sshd.display()))
 }
@@ -199,6 +214,7 @@ fn sshd_config(
     say("AuthorizedKeysCommandUser", account.name.as_bytes());
     say("AllowUsers", account.name.as_bytes());
     say("PermitRootLogin", if account.uid.is_root() { b"forced-commands-only" } else { b"no" });
+    say("LoginGraceTime", LOGIN_SECONDS.to_string().as_bytes());
     for line in SETTINGS.lines() {
         if let Some((keyword, value)) = line.split_once(' ') {
             say(keyword, value.as_bytes());
@@ -216,8 +232,8 @@ fn sshd_config(
         // Many hosts behind one address translation must get in, and one machine must not fill the house.
         say("PerSourceMaxStartups", b"100");
     }
-    if version >= Version(9, 3) {
-        say("UnusedConnectionTimeout", b"20");
+    if version >= BOUNDS_UNUSED {
+        say("UnusedConnectionTimeout", UNUSED_SECONDS.to_string().as_bytes());
     }
     Ok(text)
 }
@@ -241,7 +257,6 @@ HostKeyAlgorithms ssh-ed25519
 MaxStartups 200:30:1000
 MaxAuthTries 3
 MaxSessions 1
-LoginGraceTime 10
 ClientAliveInterval 5
 ClientAliveCountMax 3
 DisableForwarding yes

@@ -123,11 +123,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = Context::below(&cli.root)?;
     let state = context.paths.state();
     match cli.command {
-        // The first makes the state folder, sshd's two are its owner already, generating has nothing to do with it. The
+        // The first makes the state folder, sshd's three are its owner already, generating has nothing to do with it. The
         // last three reach for the engine as well, and know themselves whom they must be for that.
         Command::Endpoint(_)
         | Command::AuthorizedKeys(_)
         | Command::Session(_)
+        | Command::EndOverdue(_)
         | Command::Generate(_)
         | Command::Publish(_)
         | Command::Diff(_)
@@ -144,6 +145,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Endpoint(arguments) => endpoint::endpoint(&context, &arguments),
         Command::AuthorizedKeys(arguments) => endpoint::authorized_keys(&context, &arguments),
         Command::Session(arguments) => session::session(&context, &arguments),
+        Command::EndOverdue(arguments) => endpoint::overdue::end_overdue(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Pending(output) => admission::pending(&context, &output),
         Command::Approve(arguments) => admission::approve(&context, &arguments),

@@ -32,7 +32,7 @@ mod document;
 
 /// How long a session lasts at most, whatever it waits for: a client that does not read its reply, a lock, a disk.
 /// Being ended is harmless at every moment, as for every process here.
-const SESSION_SECONDS: u64 = DOCUMENT_SECONDS + 50;
+pub const SESSION_SECONDS: u64 = DOCUMENT_SECONDS + 50;
 /// The most reasons that are told of one definition: with the next, so that the reply stays below the mebibyte that a
 /// client reads.
 const REASONS_MAX: usize = 5;

@@ -2,6 +2,7 @@
 
 mod scratch;
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -204,6 +205,47 @@ fn a_gigabyte_is_not_read() {
     let taken = (0..1024).take_while(|_| open.write(&chunk).is_ok()).count();
     assert!(taken < 64, "{taken} MiB were taken");
     assert_eq!(code(&open.finish()), RefusalCode::Limit);
+}
+
+#[test]
+fn somebody_ends_the_connections_of_those_who_log_in_and_do_nothing() {
+    let server = Server::start("");
+    let by_sshd = std::fs::read_to_string(server.state().join("endpoint/sshd_config")).unwrap();
+    let pid = server.endpoint_pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let by_us = children.split_whitespace().any(|child| {
+        std::fs::read_to_string(format!("/proc/{child}/cmdline"))
+            .is_ok_and(|line| line.contains(&format!("end-overdue\0{pid}\0")))
+    });
+    assert!(by_us != by_sshd.contains("UnusedConnectionTimeout"), "{children}");
+}
+
+#[test]
+fn what_ends_overdue_connections_ends_nothing_else_and_ends_with_its_sshd() {
+    let mut parent = Command::new("sh")
+        .args(["-c", r#"sleep 60 & "$0" end-overdue $$ 1 & echo $!; exec sleep 60"#, scratch::PROGRAM])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut warden = String::new();
+    BufReader::new(parent.stdout.take().unwrap()).read_line(&mut warden).unwrap();
+    let pid = parent.id();
+    let children = || std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let until = |what: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !what() {
+            assert!(Instant::now() < deadline, "the children are {}", children());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    // A process that has ended stays as a zombie, because that `sleep` reaps nobody.
+    let alive = |pid: &str| {
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    until(&|| children().split_whitespace().filter(|pid| alive(pid)).eq([warden.trim()]));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    until(&|| !alive(warden.trim()));
 }
 
 #[test]

@@ -103,6 +103,10 @@ impl Server {
         self.root().join(monitoring_info::published::STATE_DIR)
     }
 
+    pub fn endpoint_pid(&self) -> u32 {
+        self.endpoint.as_ref().unwrap().id()
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(self.root().join("endpoint.log")).unwrap_or_default()
     }
