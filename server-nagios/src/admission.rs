@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use monitoring_info::host::HostName;
+use monitoring_info::registration::Enrolment;
 
 use crate::enrolment::{self, Error, Key, Ledger, PENDING_DAYS, Standing};
 use crate::fingerprint::Fingerprint;
@@ -107,6 +108,33 @@ fn waiting_for(paths: &Paths, name: &HostName) -> Result<Vec<Key>, Error> {
     Ok(keys)
 }
 
+/// Why no key waits that an approval by name could mean; whether that is because one is approved. A name does not let
+/// a key in that was turned away or revoked: whoever types it may mean the host's new key, which has not asked yet.
+fn tell_why_none_waits(paths: &Paths, word: &str) -> Result<bool, Error> {
+    let mut told = false;
+    for standing in enrolment::decided(paths)? {
+        let (Some(key), what) = (standing.key(), standing.enrolment()) else { continue };
+        let what = match what {
+            _ if key.name.as_str() != word => continue,
+            Enrolment::Approved => {
+                anstream::println!("{word} is approved already, with the key {}.", key.fingerprint);
+                return Ok(true);
+            }
+            Enrolment::Revoked => "revoked",
+            _ => "turned away",
+        };
+        let key = key.fingerprint;
+        anstream::eprintln!(
+            "error: the key {key} of {word} was {what}; to let it in after all: auto-monitor-server approve {key}"
+        );
+        told = true;
+    }
+    if !told {
+        anstream::eprintln!("error: {word} does not wait for approval; on the host: auto-monitor enrol");
+    }
+    Ok(false)
+}
+
 fn tell_several(word: &str, verb: &str, keys: &[Key]) {
     anstream::eprintln!("error: {} keys wait for the name {word}; name the right one:", keys.len());
     for key in keys {
@@ -144,25 +172,8 @@ pub fn approve(context: &Context, arguments: &cli::Approve) -> anyhow::Result<Ex
                 continue;
             }
             Err(NotFound::None) => {
-                let holder =
-                    word.parse().ok().map(|name| enrolment::holder(paths, &name)).transpose()?.flatten();
-                match holder {
-                    Some(Standing::Approved(key)) => {
-                        anstream::println!("{word} is approved already, with the key {}.", key.fingerprint);
-                    }
-                    Some(Standing::Revoked(key)) => {
-                        anstream::eprintln!(
-                            "error: the key of {word} was revoked; to let it in again: auto-monitor-server approve {}",
-                            key.fingerprint
-                        );
-                        fail();
-                    }
-                    _ => {
-                        anstream::eprintln!(
-                            "error: {word} does not wait for approval; on the host: auto-monitor enrol"
-                        );
-                        fail();
-                    }
+                if !tell_why_none_waits(paths, word)? {
+                    fail();
                 }
                 continue;
             }

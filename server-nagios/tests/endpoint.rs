@@ -242,7 +242,14 @@ fn two_that_ask_for_one_name_are_both_shown() {
     let mut standings = hosts.each_ref().map(|host| host.status().enrolment);
     standings.sort_by_key(|standing| format!("{standing:?}"));
     assert_eq!(standings, [Enrolment::Approved, Enrolment::Rejected]);
-    // What was rejected by mistake can be let in; the name is taken now.
+    server.say(&["revoke", "web1.example.org"]);
+    // What was rejected or revoked by mistake can be let in, by its fingerprint.
+    let complaint = server.bad_news(&["approve", "web1.example.org"]);
+    for fingerprint in &fingerprints {
+        assert!(complaint.contains(&format!("auto-monitor-server approve {fingerprint}")), "{complaint}");
+    }
+    server.say(&["approve", fingerprints[1]]);
+    // The name is taken now.
     assert!(server.bad_news(&["approve", fingerprints[0]]).contains("bound to the key"));
     server.say(&["approve", "--replace", fingerprints[0]]);
 }
