@@ -181,11 +181,11 @@ impl<'a> Caller<'a> {
             ),
             Enrolment::Rejected => (
                 format!("the administrator of {server} has turned this host away"),
-                format!("to be let in nevertheless, on the server: auto-monitor-server approve {name}"),
+                format!("to be let in nevertheless, on the server: auto-monitor-server approve {print}"),
             ),
             Enrolment::Revoked => (
                 format!("the administrator of {server} has revoked this host's key"),
-                format!("to be let in again, on the server: auto-monitor-server approve {name}"),
+                format!("to be let in again, on the server: auto-monitor-server approve {print}"),
             ),
         };
         Some(Failure::new(Status::NotApproved, message).help(help))

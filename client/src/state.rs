@@ -140,7 +140,8 @@ impl State {
         let digest = digest(registration);
         let new = digest != self.digest || self.generation == 0;
         if new {
-            self.generation += 1;
+            // A server may have said any number.
+            self.generation = self.generation.saturating_add(1);
             self.digest = digest;
         }
         registration.generation = self.generation;
