@@ -80,7 +80,7 @@ pub static SSL: ValueKind = ValueKind {
         if text.eq_ignore_ascii_case("starttls") {
             return Err(Invalid::new(
                 "`starttls` is not possible for this type",
-                "it exists for smtp, imap, pop3 and ldap; write `True` or `False`",
+                "its connections cannot be upgraded; write `True` or `False`",
             ));
         }
         (BOOLEAN.parse)(text)
