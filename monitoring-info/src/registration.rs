@@ -9,13 +9,15 @@
 //! from the name that is bound to the key.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::definition::{self, About, Definition};
 use crate::diagnostic::Severity;
-use crate::host::{HostName, SERVICE_NAME_MAX, ServiceName, Tag, is_unprintable};
+use crate::host::{HostName, SERVICE_NAME_MAX, ServiceName, Tag, is_unprintable, quoted};
 use crate::ini::VALUE_MAX;
 use crate::service::{Kind, PASSWORD_FILE};
 
@@ -127,10 +129,34 @@ pub struct Sent {
     #[serde(rename = "type")]
     pub kind: String,
     /// The keys that were given, without `type`, with canonical values.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_key_once")]
     pub settings: BTreeMap<String, String>,
     /// The file on the host that it came from, for people.
     pub file: String,
+}
+
+/// JSON leaves open what a key means that is there twice (RFC 8259, section 4); serde takes the last and says nothing.
+fn each_key_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    struct Settings;
+    impl<'de> Visitor<'de> for Settings {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("keys with values")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut settings = BTreeMap::new();
+            while let Some((key, value)) = entries.next_entry::<String, String>()? {
+                if settings.contains_key(&key) {
+                    return Err(serde::de::Error::custom(format!("the key {} is there twice", quoted(&key))));
+                }
+                settings.insert(key, value);
+            }
+            Ok(settings)
+        }
+    }
+    deserializer.deserialize_map(Settings)
 }
 
 /// A definition that is not watched.
@@ -404,6 +430,13 @@ mod tests {
         ] {
             assert!(matches!(bad.judge(), Judged::Refused(reasons) if !reasons.is_empty()), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_refused() {
+        let text = r#"{"name":"a","type":"tcp","settings":{"port":"1","port":"2"},"file":"x"}"#;
+        let error = serde_json::from_str::<Sent>(text).unwrap_err().to_string();
+        assert!(error.contains("the key `port` is there twice"), "{error}");
     }
 
     #[test]
