@@ -9,7 +9,7 @@ use monitoring_info::registration::Enrolment;
 use crate::enrolment::{self, Error, Key, Ledger, PENDING_DAYS, Standing};
 use crate::fingerprint::Fingerprint;
 use crate::paths::Paths;
-use crate::table::{Table, ago};
+use crate::table::ago;
 use crate::{BAD_NEWS, Context, cli, print};
 
 /// Runs `pending`.
@@ -39,17 +39,11 @@ pub fn pending(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCo
         anstream::println!("No host waits for approval.");
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = Table::new(&["NAME", "ADDRESS", "FINGERPRINT", "SINCE"]);
-    for (key, _) in &entries {
-        table.row([
-            key.name.to_string(),
-            key.address.to_string(),
-            key.fingerprint.to_string(),
-            ago(key.since),
-        ]);
+    // A fingerprint beside the rest would not fit into 80 columns.
+    for (Key { name, address, fingerprint, since, .. }, _) in &entries {
+        print(format_args!("{name}  from {address}, {}\n  {fingerprint}\n", ago(*since)))?;
     }
-    print(format_args!("{table}\n"))?;
-    anstream::println!("Compare the fingerprint with what `auto-monitor status` shows on the host. Then:");
+    anstream::println!("\nCompare the fingerprint with what `auto-monitor status` shows on the host. Then:");
     for (key, holder) in &entries {
         let rivals = entries.iter().filter(|(other, _)| other.name == key.name).count() > 1;
         let who = if rivals { key.fingerprint.to_string() } else { key.name.to_string() };

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use monitoring_info::host::{HostName, ServiceName};
 
+use crate::token::Place;
+
 /// The monitoring server: takes the registrations of hosts, and has Nagios watch what they name.
 ///
 /// Hosts enrol over an SSH endpoint of the server's own. What they register is rendered, verified by Nagios itself,
@@ -179,7 +181,7 @@ pub struct TokenCreate {
     pub names: glob::Pattern,
     /// Where hosts reach the server, when that is not its own name and the port that it listens on
     #[arg(long, value_name = "HOST[:PORT]")]
-    pub server: Option<String>,
+    pub server: Option<Place>,
     /// How to print.
     #[command(flatten)]
     pub output: Output,

@@ -9,8 +9,11 @@
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow, bail};
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -178,19 +181,67 @@ fn all(paths: &Paths) -> anyhow::Result<Vec<(String, Token)>> {
     Ok(tokens)
 }
 
+/// Where hosts reach the server: `HOST`, `HOST:PORT`, an address, or `[ADDRESS]:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// With brackets around an IPv6 address.
+    host: String,
+    /// None: the one that the endpoint listens on.
+    port: Option<u16>,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, port) = match text.parse::<Ipv6Addr>() {
+            Ok(address) => (format!("[{address}]"), None),
+            Err(_) => match text.rsplit_once(':') {
+                Some((host, port)) if !text.ends_with(']') => (host.to_owned(), Some(port)),
+                _ => (text.to_owned(), None),
+            },
+        };
+        let port = match port.map(str::parse::<NonZeroU16>).transpose() {
+            Ok(port) => port.map(NonZeroU16::get),
+            Err(_) => return Err("a port is a number from 1 to 65535".to_owned()),
+        };
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let sound = match bracketed {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            // What hosts can use is wider than what one may be called: `localhost` and addresses too.
+            None => {
+                host.parse::<Ipv4Addr>().is_ok() || host == "localhost" || host.parse::<HostName>().is_ok()
+            }
+        };
+        if sound {
+            Ok(Self { host, port })
+        } else {
+            Err("give it like `monitor.example.org:2929`".to_owned())
+        }
+    }
+}
+
+/// This machine, by a name that others may know it by.
+fn own_place() -> anyhow::Result<Place> {
+    let name = identity::host_name().context("cannot find out the name of this machine")?;
+    match name.parse::<HostName>() {
+        Ok(name) => Ok(Place { host: name.to_string(), port: None }),
+        Err(error) => bail!("this machine's own name is of no use to others: {error}"),
+    }
+}
+
 /// Runs `token create`.
 ///
 /// # Errors
 /// The state cannot be written, or the server's own name is not known.
 pub fn create(context: &Context, arguments: &cli::TokenCreate) -> anyhow::Result<ExitCode> {
     let paths = &context.paths;
-    let server = match &arguments.server {
-        Some(server) => server.clone(),
-        None => identity::host_name().context(
-            "cannot find out the name of this machine; say where hosts reach it with --server HOST[:PORT]",
-        )?,
+    let place = match &arguments.server {
+        Some(place) => place.clone(),
+        None => own_place().context("say where hosts reach the server with --server HOST[:PORT]")?,
     };
-    let server = with_port(&server, context)?;
+    let port = place.port.map_or_else(|| context.configuration().map(|all| endpoint::port(&all)), Ok)?;
+    let server = format!("{}:{port}", place.host);
     let user = identity::owner(&paths.state())?;
     let server = if user == USER { server } else { format!("{user}@{server}") };
 
@@ -238,21 +289,6 @@ pub fn create(context: &Context, arguments: &cli::TokenCreate) -> anyhow::Result
         );
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The server as a host reaches it, with the port that the endpoint listens on unless it has one.
-fn with_port(server: &str, context: &Context) -> anyhow::Result<String> {
-    let bare = server.parse::<std::net::Ipv6Addr>().is_ok();
-    let has_port = !bare
-        && server.rsplit_once(':').is_some_and(|(host, port)| {
-            port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
-        });
-    let host = if bare { format!("[{server}]") } else { server.to_owned() };
-    if has_port {
-        return Ok(host);
-    }
-    let configuration = context.configuration()?;
-    Ok(format!("{host}:{}", endpoint::port(&configuration)))
 }
 
 /// Runs `token list`.
@@ -326,4 +362,27 @@ pub fn revoke(context: &Context, arguments: &cli::TokenRevoke) -> anyhow::Result
         }
     }
     Ok(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_says_where_only_what_a_host_can_reach() {
+        for (text, host, port) in [
+            ("monitor.example.org", "monitor.example.org", None),
+            ("monitor.example.org:2930", "monitor.example.org", Some(2930)),
+            ("192.0.2.1:1", "192.0.2.1", Some(1)),
+            ("2001:db8::1", "[2001:db8::1]", None),
+            ("[2001:db8::1]", "[2001:db8::1]", None),
+            ("[2001:db8::1]:1", "[2001:db8::1]", Some(1)),
+            ("localhost", "localhost", None),
+        ] {
+            assert_eq!(text.parse(), Ok(Place { host: host.to_owned(), port }));
+        }
+        for bad in ["", ":", "a b", "a:0", "a:99999", "a:", "-o:1", "[a]:1", "[::1", "u@a", "a:1:2"] {
+            assert!(bad.parse::<Place>().is_err(), "{bad}");
+        }
+    }
 }
