@@ -43,6 +43,15 @@ fn man(out: &mut impl Write) -> std::io::Result<()> {
     page.render_options_section(out)?;
 
     let mut roff = Roff::new();
+    for (heading, paragraphs) in SECTIONS {
+        roff.control("SH", [*heading]);
+        for (at, paragraph) in paragraphs.iter().enumerate() {
+            if at > 0 {
+                roff.control("PP", []);
+            }
+            roff.text([roman(*paragraph)]);
+        }
+    }
     roff.control("SH", ["COMMANDS"]);
     commands(&mut roff, &command, "");
     roff.control("SH", ["CONFIGURATION"]);
@@ -76,6 +85,43 @@ fn man(out: &mut impl Write) -> std::io::Result<()> {
     ]);
     roff.to_writer(out)
 }
+
+/// What a stranger needs to know before the commands.
+const SECTIONS: &[(&str, &[&str])] = &[
+    (
+        "ENROLMENT",
+        &[
+            "A host is known by an SSH key of its own, and a key is bound to one name. `auto-monitor enrol SERVER` on a \
+             host makes its key wait here; `pending` shows it with its fingerprint, and `approve` binds it to the name. \
+             From then on the host registers by itself. Or `token create` prints a string with which \
+             `auto-monitor enrol TOKEN` needs no approval; or auto-approve in server.conf lets whole networks in.",
+            "A name never changes hands unasked: another key that asks for it waits, and `approve --replace` gives it the \
+             name. `reject` turns a key away and `revoke` takes an approval back; either is undone by `approve \
+             FINGERPRINT`. A revoked host stays watched as it is, and its name stays its own. `remove` ends the watching \
+             and forgets the key, which may then ask again like any other. At most 1,000 keys wait, 10 from one address, \
+             for 7 days.",
+        ],
+    ),
+    (
+        "ENDPOINT",
+        &[
+            "The endpoint is an OpenSSH server of its own, on TCP port 2929. It needs nothing of root: it runs as the \
+             account that the state folder belongs to, which must have a login shell, and which hosts log in as. There is no login beyond one command: no shell, terminal, file transfer or forwarding, and no key \
+             but Ed25519. A registration is at most 256 KiB and 200 definitions and is complete within 10 seconds. It is \
+             on the disk before the host is answered.",
+            "What sessions did and what was refused is in the system's log, one line of key=value pairs each; below \
+             another --root, in the file endpoint/session.log of the state folder.",
+        ],
+    ),
+    (
+        "JSON",
+        &[
+            "With --json, one object is printed. Those of `pending`, `list` and `token list` hold one array, called \
+             pending, hosts and tokens. Times are those of RFC 3339, in UTC; what is not known is null. Of definitions, \
+             the settings are left out, because passwords can be among them. Later versions may add fields.",
+        ],
+    ),
+];
 
 const FILES: &[(&str, &str)] = &[
     ("/etc/auto-monitor-server-nagios/server.conf", "What is described above."),
