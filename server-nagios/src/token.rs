@@ -26,7 +26,7 @@ use ssh_key::rand_core::{OsRng, RngCore};
 
 use crate::cli;
 use crate::enrolment::Ledger;
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Fingerprint, hexadecimal};
 use crate::paths::Paths;
 use crate::table::Table;
 use crate::{BAD_NEWS, Context, durable, endpoint, identity, print};
@@ -105,12 +105,7 @@ fn folder(paths: &Paths) -> PathBuf {
 }
 
 fn hash(secret: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(secret.as_bytes()).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hexadecimal(&Sha256::digest(secret.as_bytes()))
 }
 
 fn store(paths: &Paths, hash: &str, token: &Token) -> Result<(), Error> {
