@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 
 /// Reads a document, and writes it again.
 fn rewritten<T: DeserializeOwned + Serialize>(path: &Path, text: &str) -> String {
-    let document: T = serde_json::from_str(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let document: T =
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     format!("{}\n", serde_json::to_string_pretty(&document).unwrap())
 }
 
@@ -47,6 +48,9 @@ fn documents_of_every_version_are_read_and_of_this_one_written() {
                 assert_eq!(again, text, "{}", path.display());
             }
         }
-        assert!(kinds.iter().all(|&count| count > 0), "version {version} lacks a kind of document: {kinds:?}");
+        assert!(
+            kinds.iter().all(|&count| count > 0),
+            "version {version} lacks a kind of document: {kinds:?}"
+        );
     }
 }
