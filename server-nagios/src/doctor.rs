@@ -300,14 +300,18 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
         Running::Yes { process } => {
             findings.push(well("Nagios", format!("runs, process {process}")));
             if published {
-                findings.push(match Manifest::current(paths) {
-                    Ok(Some(manifest)) => match publish::unheard(target, &manifest) {
-                        Some(unheard) => fault("alarms", unheard, "then: auto-monitor-server publish"),
-                        None => well("alarms", "somebody is notified of each"),
-                    },
-                    Ok(None) => well("alarms", "nothing is published yet"),
-                    Err(error) => fault("alarms", error, "auto-monitor-server publish"),
-                });
+                match Manifest::current(paths) {
+                    Ok(manifest) => {
+                        let warnings = manifest.map_or_else(Vec::new, |set| publish::warnings(target, &set));
+                        if warnings.is_empty() {
+                            findings.push(well("alarms", "every service is watched, and somebody is told"));
+                        }
+                        for warning in warnings {
+                            findings.push(fault("alarms", warning, "then: auto-monitor-server publish"));
+                        }
+                    }
+                    Err(error) => findings.push(fault("alarms", error, "auto-monitor-server publish")),
+                }
                 findings.push(match target.reads_us() {
                     Ok(true) => well("reads us", "our command is among its objects"),
                     Ok(false) => fault(

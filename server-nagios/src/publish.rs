@@ -146,8 +146,8 @@ pub struct Published {
     pub services: usize,
     /// The hosts that are not simply published.
     pub notes: BTreeMap<HostName, Note>,
-    /// That nobody would be told of problems, in a sentence.
-    pub unheard: Option<String>,
+    /// What is in force and hardly meant, a sentence each.
+    pub warnings: Vec<String>,
     /// What could not be done afterwards, and harms nobody.
     pub leftovers: Option<String>,
 }
@@ -192,7 +192,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     }
 
     let mut staging = Staging::begin(paths, target.name(), current.as_ref())?;
-    let Settled { notes, unheard } =
+    let Settled { notes, unheard, left_out } =
         match settle(paths, &target, &mut staging, current.as_ref(), &inputs, confirm_removal) {
             Ok(settled) => settled,
             Err(error) => {
@@ -215,6 +215,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         hosts,
         notes,
         unheard,
+        left_out,
     };
     staging.finish(&manifest, &target)?;
     swap(paths, &target, &manifest)?;
@@ -356,14 +357,22 @@ fn tidy(paths: &Paths, manifest: &Manifest, inputs: &Inputs) -> Option<String> {
     notes.or(generation::prune(paths).err().map(|error| error.to_string()))
 }
 
-/// That nobody would be told of problems of these hosts, in a sentence; none if there are none.
-pub(crate) fn unheard(target: &dyn Target, manifest: &Manifest) -> Option<String> {
-    let whose = match &manifest.unheard {
-        hosts if hosts.is_empty() => return None,
-        hosts if hosts.len() == manifest.hosts.len() => "any alarm".to_owned(),
-        hosts => format!("some alarms of {}", few(hosts)),
-    };
-    Some(format!("nobody is notified of {whose}: {}", target.to_be_heard()))
+/// What is in force and hardly meant, a sentence each.
+pub(crate) fn warnings(target: &dyn Target, manifest: &Manifest) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !manifest.unheard.is_empty() {
+        let whose = if manifest.unheard.len() == manifest.hosts.len() {
+            "any alarm".to_owned()
+        } else {
+            format!("some alarms of {}", few(&manifest.unheard))
+        };
+        warnings.push(format!("nobody is notified of {whose}: {}", target.to_be_heard()));
+    }
+    if !manifest.left_out.is_empty() {
+        let whose = few(&manifest.left_out);
+        warnings.push(format!("not every service is watched of {whose}: {}", target.to_be_whole()));
+    }
+    warnings
 }
 
 /// Names, cut to one screen.
@@ -388,7 +397,7 @@ fn summary(target: &dyn Target, manifest: Option<&Manifest>, changed: bool) -> P
         services: manifest
             .map_or(0, |manifest| manifest.hosts.values().map(|entry| entry.services.len()).sum()),
         notes: manifest.map(|manifest| manifest.notes.clone()).unwrap_or_default(),
-        unheard: manifest.and_then(|manifest| unheard(target, manifest)),
+        warnings: manifest.map_or_else(Vec::new, |manifest| warnings(target, manifest)),
         leftovers: None,
     }
 }

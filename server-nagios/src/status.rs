@@ -26,8 +26,8 @@ struct Standings {
     waiting: Vec<String>,
     /// Not heard from for too long.
     stale: Vec<String>,
-    /// That nobody would be told of problems.
-    unheard: Option<String>,
+    /// What is in force and hardly meant.
+    warnings: Vec<String>,
 }
 
 /// Runs the command.
@@ -79,7 +79,9 @@ impl Standings {
             }
         }
         Ok(Self {
-            unheard: manifest.as_ref().and_then(|manifest| publish::unheard(&target, manifest)),
+            warnings: manifest
+                .as_ref()
+                .map_or_else(Vec::new, |manifest| publish::warnings(&target, manifest)),
             manifest,
             last: LastPublish::load(paths),
             running: target.running(),
@@ -132,7 +134,7 @@ impl Standings {
             "unreadable": named(&[Standing::Waiting]),
             "clashes": clashes.map(|(name, note)| json!({ "host": name, "reason": note.publication.reason })).collect::<Vec<_>>(),
             "stale": self.stale,
-            "unheard": self.unheard,
+            "warnings": self.warnings,
             "next": self.next(),
         })
     }
@@ -163,8 +165,8 @@ impl Standings {
             Running::Yes { process } => line("Nagios", good, &format!("runs, process {process}")),
             Running::No { reason } => line("Nagios", bad, &format!("does not run: {reason}")),
         }
-        if let Some(unheard) = &self.unheard {
-            line("warning", bad, unheard);
+        for warning in &self.warnings {
+            line("warning", bad, warning);
         }
         if let Some(LastPublish { at, error: Some(error) }) = &self.last {
             line("last publish", bad, &format!("failed {}: {error}", ago(*at)));

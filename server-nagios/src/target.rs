@@ -5,7 +5,7 @@
 //! the engine's words are behind [`Target`], so that a second engine is a second folder and the publisher stays as it
 //! is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -106,6 +106,9 @@ pub struct Verdict {
     pub clashes: BTreeSet<Clash>,
     /// The hosts with an object of whose problems nobody is told; the administrator's own among them.
     pub unheard: BTreeSet<String>,
+    /// The services that it would watch, by host, the administrator's own among them; where no template of the
+    /// administrator's is in use, that is what was rendered, and not told.
+    pub watched: Option<BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// Something that the engine refuses.
@@ -296,4 +299,7 @@ pub trait Target: fmt::Debug {
 
     /// What to do so that somebody is told of problems.
     fn to_be_heard(&self) -> String;
+
+    /// What to do where templates leave out services.
+    fn to_be_whole(&self) -> String;
 }

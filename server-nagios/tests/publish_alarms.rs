@@ -33,18 +33,18 @@ fn nobody_is_told_without_contacts_and_it_is_said() {
     let mut site = site();
     let said =
         "nobody is notified of any alarm: set contact-groups in server.conf, e.g. `contact-groups = admins`";
-    assert_eq!(site.published().unheard.as_deref(), Some(said));
-    assert_eq!(site.published().unheard.as_deref(), Some(said), "as long as it is so");
+    assert_eq!(site.published().warnings, [said]);
+    assert_eq!(site.published().warnings, [said], "as long as it is so");
     site.configuration.contact_groups = vec!["admins".into()];
     let published = site.published();
-    assert_eq!((published.changed, published.unheard), (true, None));
+    assert_eq!((published.changed, published.warnings), (true, vec![]));
     for kind in ["host {", "service {"] {
         let object = object(&site, kind, "\thost_name\tweb1.example.org\n");
         assert!(object.contains("\tcontact_groups\tadmins\n"), "{object}");
     }
     site.configuration.contact_groups.clear();
     site.configuration.contacts = vec!["boss".into()];
-    assert_eq!(site.published().unheard, None);
+    assert_eq!(site.published().warnings, [""; 0]);
     assert!(object(&site, "service {", "\thost_name\tweb2.example.org\n").contains("\tcontacts\tboss\n"));
 }
 
@@ -52,7 +52,7 @@ fn nobody_is_told_without_contacts_and_it_is_said() {
 fn a_host_of_which_nobody_is_told_is_named() {
     let site = site();
     site.write("etc/auto-monitor-server-nagios/hosts/web1.example.org.conf", "contacts = boss\n");
-    let unheard = site.published().unheard.unwrap();
+    let unheard = site.published().warnings.remove(0);
     assert!(unheard.starts_with("nobody is notified of some alarms of web2.example.org: set"), "{unheard}");
 }
 
@@ -63,12 +63,12 @@ fn a_template_without_contacts_is_found_out() {
     let shipped = include_str!("../../templates/nagios/base.cfg.hbs");
     let file = "etc/auto-monitor-server-nagios/templates/nagios/base.cfg.hbs";
     site.write(file, &shipped.replace("contact_groups          {{contact_groups}}", ""));
-    let unheard = site.published().unheard.unwrap();
+    let unheard = site.published().warnings.remove(0);
     assert!(unheard.contains("templates/nagios leave out the contacts of server.conf"), "{unheard}");
     // One that says by itself who is told is nobody's business.
     site.configuration.contact_groups.clear();
     site.write(file, &shipped.replace("max_check_attempts ", "contacts root\n max_check_attempts "));
-    assert_eq!(site.published().unheard, None);
+    assert_eq!(site.published().warnings, [""; 0]);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn the_contacts_of_one_host_stand_in_place_of_the_others() {
     let mut site = site();
     site.configuration.contact_groups = vec!["admins".into()];
     site.write("etc/auto-monitor-server-nagios/hosts/web1.example.org.conf", "contacts = boss\n");
-    assert_eq!(site.published().unheard, None);
+    assert_eq!(site.published().warnings, [""; 0]);
     for kind in ["host {", "service {"] {
         let object = object(&site, kind, "\thost_name\tweb1.example.org\n");
         assert!(object.contains("\tcontacts\tboss\n") && !object.contains("contact_groups"), "{object}");
@@ -123,4 +123,22 @@ fn what_server_conf_says_of_the_plugins_is_published() {
     site.configuration.plugins = "/opt/plugins".into();
     assert!(site.published().changed);
     assert!(site.objects().contains(" --plugins /opt/plugins "));
+}
+
+#[test]
+fn a_template_that_leaves_out_services_is_found_out() {
+    let mut site = site();
+    site.configuration.contact_groups = vec!["admins".into()];
+    let shipped = include_str!("../../templates/nagios/host.cfg.hbs");
+    let file = "etc/auto-monitor-server-nagios/templates/nagios/host.cfg.hbs";
+    site.write(file, &shipped.replace("name}}", "name}}.invalid"));
+    assert!(site.published().warnings[0].starts_with("not every service is watched of web1"));
+    site.write(file, shipped.split("{{#each services}}").next().unwrap());
+    let said = &site.published().warnings[0];
+    assert!(
+        said.starts_with("not every service is watched of web1.example.org, web2.example.org: compare"),
+        "{said}"
+    );
+    site.write(file, shipped);
+    assert_eq!(site.published().warnings, [""; 0]);
 }

@@ -113,7 +113,7 @@ fn print_json(outcome: &Result<Published, Error>) -> anyhow::Result<()> {
             "hosts": published.hosts,
             "services": published.services,
             "notes": published.notes.iter().map(|(name, note)| (name.to_string(), &note.publication)).collect::<std::collections::BTreeMap<_, _>>(),
-            "unheard": published.unheard,
+            "warnings": published.warnings,
             "error": null,
         }),
         Err(error) => serde_json::json!({ "error": told(error) }),
@@ -146,8 +146,8 @@ fn shown(published: &Published) -> String {
     if published.notes.values().any(|note| note.publication.standing == Standing::Held) {
         text.push_str("To let go what is held: auto-monitor-server publish --confirm-removal\n");
     }
-    if let Some(unheard) = &published.unheard {
-        let _ = writeln!(text, "warning: {unheard}");
+    for warning in &published.warnings {
+        let _ = writeln!(text, "warning: {warning}");
     }
     if let Some(leftovers) = &published.leftovers {
         let _ = writeln!(text, "warning: {leftovers}; the next publish tries again");

@@ -58,6 +58,9 @@ pub(crate) struct Manifest {
     /// The hosts with problems that nobody would be told of.
     #[serde(default)]
     pub unheard: BTreeSet<HostName>,
+    /// The hosts with services that a template of the administrator's leaves out.
+    #[serde(default)]
+    pub left_out: BTreeSet<HostName>,
 }
 
 /// A host in a generation.

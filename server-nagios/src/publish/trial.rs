@@ -50,6 +50,8 @@ pub(super) struct Settled {
     pub notes: BTreeMap<HostName, Note>,
     /// The hosts with problems that nobody would be told of.
     pub unheard: BTreeSet<HostName>,
+    /// The hosts with services that a template of the administrator's leaves out.
+    pub left_out: BTreeSet<HostName>,
 }
 
 /// Renders a host.
@@ -112,9 +114,22 @@ impl<'a> Trial<'a> {
                 continue;
             }
             if verdict.good {
-                let ours = self.staging.placed().keys();
-                let unheard = ours.filter(|name| verdict.unheard.contains(name.as_str())).cloned().collect();
-                return Ok(Settled { notes: self.notes, unheard });
+                let ours = self.staging.placed();
+                let those = |wanted: &dyn Fn(&HostName, &Entry) -> bool| {
+                    ours.iter()
+                        .filter(|(name, entry)| wanted(name, entry))
+                        .map(|(name, _)| name.clone())
+                        .collect()
+                };
+                let unheard = those(&|name, _| verdict.unheard.contains(name.as_str()));
+                let left_out = those(&|name, entry| {
+                    verdict.watched.as_ref().is_some_and(|watched| {
+                        let there = watched.get(name.as_str());
+                        !there
+                            .is_some_and(|there| entry.services.iter().all(|service| there.contains(service)))
+                    })
+                });
+                return Ok(Settled { notes: self.notes, unheard, left_out });
             }
             self.blame_administrator(&(&all - &refused), &verdict)?;
             let found = self.refused(&(&all - &refused), &verdict)?;

@@ -182,8 +182,8 @@ impl Journal {
                     ("services", &published.services.to_string()),
                     ("milliseconds", &took.as_millis().to_string()),
                 ]);
-                if let Some(unheard) = &published.unheard {
-                    self.line(&[("event", "unheard"), ("reason", unheard)]);
+                for warning in &published.warnings {
+                    self.line(&[("event", "warning"), ("reason", warning)]);
                 }
                 for (name, note) in &published.notes {
                     self.line(&[

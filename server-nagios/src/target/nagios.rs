@@ -92,6 +92,7 @@ impl Nagios {
             link: self.link(),
             set,
             scratch,
+            telling: !self.templates.replaced().is_empty(),
         }
     }
 
@@ -353,6 +354,11 @@ impl Target for Nagios {
             configuration.contact_groups.clear();
         }
         Ok(Box::new(Self::except(&self.paths, &configuration, Some(file))?))
+    }
+
+    fn to_be_whole(&self) -> String {
+        let folder = self.templates.own_folder().display();
+        format!("compare your templates in {folder} with the shipped ones")
     }
 
     fn to_be_heard(&self) -> String {

@@ -7,7 +7,7 @@
 //! `check_result_path`, and with `-p` writes `precached_object_file`; the other writable files are redirected because
 //! another version may touch them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
@@ -55,16 +55,25 @@ pub(super) struct Verification<'a> {
     pub set: Option<&'a Path>,
     /// An existing folder for everything that is written.
     pub scratch: &'a Path,
+    /// Whether the verdict shall tell what would be watched.
+    pub telling: bool,
 }
 
 impl Verification<'_> {
     /// Nagios's judgement.
     pub(super) fn run(&self) -> Result<Verdict, EngineError> {
-        let output = self.nagios(&["-v"])?;
+        let output = self.nagios(if self.telling { &["-p", "-v"] } else { &["-v"] })?;
         let mut verdict = verdict(&output.text, output.success);
-        for (file, _) in verdict.faults.iter_mut().filter_map(|fault| fault.place.as_mut()) {
+        if self.telling && verdict.good {
+            verdict.watched = Some(self.precached()?);
+        }
+        for fault in &mut verdict.faults {
+            // As it is rendered: where it stands until it is swapped in is nobody's business.
+            if let Some(set) = self.set {
+                fault.message = fault.message.replace(&format!("{}/", set.display()), "");
+            }
+            let Some((file, _)) = &mut fault.place else { continue };
             if let Some(ours) = self.set.and_then(|set| file.strip_prefix(set).ok()) {
-                // As it is rendered: where it stands until it is swapped in is nobody's business.
                 *file = ours.to_owned();
             } else if let Some(real) = self.behind_mirror(file) {
                 *file = real;
@@ -78,13 +87,13 @@ impl Verification<'_> {
         if !self.nagios(&["-p", "-v"])?.success {
             return Ok(BTreeSet::new());
         }
+        Ok(self.precached()?.into_keys().collect())
+    }
+
+    fn precached(&self) -> Result<BTreeMap<String, BTreeSet<String>>, EngineError> {
         let path = self.scratch.join(PRECACHE);
-        let text = fs::read(&path).map_err(|source| EngineError::File {
-            action: "read",
-            path: path.clone(),
-            source,
-        })?;
-        Ok(host_names(&String::from_utf8_lossy(&text)))
+        let text = fs::read(&path).map_err(|source| EngineError::File { action: "read", path, source })?;
+        Ok(services(&String::from_utf8_lossy(&text)))
     }
 
     fn nagios(&self, options: &[&str]) -> Result<Output, EngineError> {
@@ -322,18 +331,21 @@ fn unheard(text: &str) -> Option<&str> {
     what.strip_prefix("Host '").or_else(|| Some(what.strip_prefix("Service '")?.split_once("' on host '")?.1))
 }
 
-/// The hosts of a precached object file.
-fn host_names(text: &str) -> BTreeSet<String> {
-    let mut in_host = false;
-    let mut names = BTreeSet::new();
-    for line in text.lines() {
-        if let Some(kind) = line.strip_prefix("define ") {
-            in_host = kind.starts_with("host {");
-        } else if in_host {
-            names.extend(line.trim().strip_prefix("host_name\t").map(str::to_owned));
+/// The hosts of a precached object file, each with its services.
+fn services(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut hosts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for object in text.split("\ndefine ") {
+        let value =
+            |name: &str| object.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('\t'));
+        let Some(host) = value("host_name") else { continue };
+        if object.starts_with("host {") {
+            hosts.entry(host.to_owned()).or_default();
+        } else if let Some(service) = value("service_description").filter(|_| object.starts_with("service {"))
+        {
+            hosts.entry(host.to_owned()).or_default().insert(service.to_owned());
         }
     }
-    names
+    hosts
 }
 
 #[cfg(test)]
@@ -378,9 +390,9 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_found_in_the_precached_objects() {
-        let text =
-            "define host {\n\thost_name\tH1\n\talias\tx\n\t}\n\ndefine service {\n\thost_name\th2\n\t}\n";
-        assert_eq!(host_names(text), BTreeSet::from(["H1".to_owned()]));
+    fn hosts_and_services_are_found_in_the_precached_objects() {
+        let text = "# x\n\ndefine host {\n\thost_name\tH1\n\talias\tx\n\t}\n\ndefine hostgroup {\n\thost_name\tno\n\t}\n\n\
+                    define service {\n\thost_name\tH1\n\tservice_description\ta b\n\t}\n";
+        assert_eq!(services(text), BTreeMap::from([("H1".to_owned(), BTreeSet::from(["a b".to_owned()]))]));
     }
 }
