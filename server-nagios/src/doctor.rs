@@ -239,7 +239,8 @@ fn programs(configuration: &Configuration) -> Vec<Finding> {
     let version = executable(&configuration.check_program)
         .then(|| Command::new(&configuration.check_program).arg("--version").stdin(Stdio::null()).output());
     if let Some(Ok(output)) = version {
-        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let said = said.lines().next().unwrap_or_default().trim();
         let own = env!("CARGO_PKG_VERSION");
         findings.push(if said.split_whitespace().any(|word| word == own) {
             well("versions", format!("server and checking program are {own}"))

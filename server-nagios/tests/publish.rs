@@ -204,6 +204,25 @@ fn many_hosts_that_expire_at_once_are_held() {
     assert!(!site.published().changed, "it is known");
 }
 
+/// As a package does it as root, so that publishing needs none: an empty generation to link to, and Nagios told through
+/// its command file.
+#[test]
+fn a_link_made_beforehand_and_the_command_file_need_no_root() {
+    let mut site = Site::new();
+    fs::create_dir_all(site.paths.generations().join("0/entry")).unwrap();
+    std::os::unix::fs::symlink("generations/0", site.paths.current()).unwrap();
+    let link = site.root().join("etc/nagios4/conf.d/auto-monitor");
+    std::os::unix::fs::symlink(site.paths.current().join("entry"), link).unwrap();
+    site.start();
+    let pipe = site.root().join("var/lib/nagios4/nagios.cmd");
+    site::wait("the command file is there", || pipe.exists());
+    site.configuration.reload_command =
+        Some(format!("printf '[%s] RESTART_PROCESS\\n' \"$(date +%s)\" > {}", pipe.display()));
+    site.register("web1.example.org", &["ssh"]);
+    assert_eq!(site.published().generation, Some(1));
+    assert_eq!(site.services("web1.example.org"), ["host registration", "ssh"]);
+}
+
 #[test]
 fn the_same_input_gives_the_same_bytes() {
     let texts: Vec<Vec<u8>> = (0..2)

@@ -5,6 +5,12 @@
 //! never edited. The link leads to a folder with one file, whose one line is an `include_dir` of the set: Nagios opens
 //! that file once, whereas a link to the set itself would be followed anew for each file, and a swap meanwhile would
 //! give some files of each of two generations.
+//!
+//! Publishing is to be run as the account that the state belongs to, which needs no right but to read Nagios's
+//! configuration and to write to its command file: `reload-command = printf '[%s] RESTART_PROCESS\n' "$(date +%s)" >
+//! FILE`. The link is root's to make, once: a package makes the empty folder `generations/0/entry`, `current` that names
+//! `generations/0`, and then the link, because Nagios does not start while it leads nowhere. Run by root, as a person
+//! does, what a publish writes is handed over to that account.
 
 use std::collections::BTreeSet;
 use std::fs;
