@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Enrolment, RefusalCode, Registration, Reply, Request, Verb};
+use monitoring_info::server_address::ServerAddress;
 use ssh_key::Fingerprint;
 
 use crate::configuration::Configuration;
@@ -13,7 +14,6 @@ use crate::failure::{Failure, Status};
 use crate::identity::Identity;
 use crate::root::Root;
 use crate::screen::printable;
-use crate::server_address::ServerAddress;
 use crate::trust::{self, Pins, Verdict};
 
 /// Everything that a call needs to know of this host.

@@ -13,11 +13,11 @@ use monitoring_info::diagnostic::{Problem, suggestion};
 use monitoring_info::host::{HostName, Tag, quoted};
 use monitoring_info::ini::{Document, Entry, FILE_MAX, Spot};
 use monitoring_info::registration::TAGS_MAX;
+use monitoring_info::server_address::{self, ServerAddress};
 use monitoring_info::value;
 use ssh_key::{Fingerprint, HashAlg};
 
 use crate::root::{CONFIGURATION, Root, Unreadable};
-use crate::server_address::{self, ServerAddress};
 
 const KEYS: [&str; 7] =
     ["server", "name", "address", "tags", "server-fingerprint", "trust-on-first-use", "bind-address"];

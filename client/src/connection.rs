@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use monitoring_info::registration::{DOCUMENT_MAX, Reply, Request, Verb};
+use monitoring_info::server_address::ServerAddress;
 use socket2::{Domain, Protocol, Socket, Type};
 use ssh_key::PublicKey;
 use ssh2::{MethodType, Session};
@@ -18,7 +19,6 @@ use ssh2::{MethodType, Session};
 use crate::failure::{Failure, Status};
 use crate::identity::Identity;
 use crate::root::reason;
-use crate::server_address::ServerAddress;
 
 /// The time for one address to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);

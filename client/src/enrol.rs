@@ -2,16 +2,17 @@
 
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Enrolment, Request, Verb};
+use monitoring_info::server_address::{self, ServerAddress};
+use monitoring_info::token::{self, PREFIX, Token};
 use serde::Serialize;
 use ssh_key::Fingerprint;
 
 use crate::call::Caller;
+use crate::configuration;
 use crate::failure::{Failure, Status};
 use crate::register;
 use crate::root::Root;
 use crate::screen::{GOOD, NEXT, Screen, WARNING, paint};
-use crate::server_address::{self, ServerAddress};
-use crate::token::{PREFIX, Token};
 use crate::turn::Turns;
 
 #[derive(Serialize)]
@@ -148,12 +149,14 @@ fn target(text: Option<&str>, fingerprint: Option<Fingerprint>) -> Result<Target
         return Ok(Target { servers: Vec::new(), fingerprint, secret: None });
     };
     if text.starts_with(PREFIX) {
-        let token = Token::parse(text).map_err(|error| {
-            Failure::here(error).help("make a new one on the server: auto-monitor-server token create")
+        let token: Token = text.parse().map_err(|error: token::Invalid| {
+            Failure::here(error.to_string())
+                .help("make a new one on the server: auto-monitor-server token create")
         })?;
+        let carried = configuration::fingerprint(&token.fingerprint.to_string()).map_err(Failure::here)?;
         return Ok(Target {
             servers: vec![token.server],
-            fingerprint: Some(fingerprint.unwrap_or(token.fingerprint)),
+            fingerprint: Some(fingerprint.unwrap_or(carried)),
             secret: Some(token.secret),
         });
     }

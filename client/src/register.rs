@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::{Timestamp, Zoned};
 use monitoring_info::diagnostic::Problem;
 use monitoring_info::registration::{Enrolment, Publication, RefusedDefinition, Registration, Standing};
+use monitoring_info::server_address::ServerAddress;
 use serde::Serialize;
 use ssh_key::rand_core::{OsRng, RngCore};
 
@@ -15,7 +16,6 @@ use crate::difference;
 use crate::failure::{Failure, Status};
 use crate::root::Root;
 use crate::screen::{BAD, DIM, GOOD, NEXT, Screen, WARNING, count, paint, printable};
-use crate::server_address::ServerAddress;
 use crate::state::State;
 use crate::turn::Turns;
 

@@ -14,6 +14,7 @@ use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Enrolment, Publication, RefusedDefinition, Registration};
+use monitoring_info::server_address::ServerAddress;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use ssh_key::rand_core::{OsRng, RngCore};
@@ -21,7 +22,6 @@ use ssh_key::rand_core::{OsRng, RngCore};
 use crate::failure::Failure;
 use crate::identity::make_state_folder;
 use crate::root::{Root, STATE_DIR};
-use crate::server_address::ServerAddress;
 
 const STATE_FILE: &str = "state.json";
 /// Every server's copy of the largest registration is far smaller.

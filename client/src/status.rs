@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use monitoring_info::diagnostic::{Problem, Severity};
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Enrolment, Publication, RefusedDefinition};
+use monitoring_info::server_address::ServerAddress;
 use serde::Serialize;
 use ssh_key::HashAlg;
 
@@ -17,7 +18,6 @@ use crate::layers::Inactive;
 use crate::register;
 use crate::root::Root;
 use crate::screen::{BAD, BOLD, DIM, GOOD, NEXT, Screen, WARNING, count, paint, printable};
-use crate::server_address::ServerAddress;
 use crate::show::{ShownOptOut, opt_out};
 use crate::state::{LastFailure, ServerState};
 use crate::trust::Pins;

@@ -12,11 +12,12 @@ use std::path::PathBuf;
 
 use ssh_key::{Fingerprint, HashAlg, PublicKey};
 
+use monitoring_info::server_address::ServerAddress;
+
 use crate::configuration::Configuration;
 use crate::failure::{Failure, Status};
 use crate::identity::make_state_folder;
 use crate::root::Root;
-use crate::server_address::ServerAddress;
 use crate::state::replace;
 
 const PINS_FILE: &str = "known_servers";

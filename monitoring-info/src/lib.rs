@@ -6,6 +6,7 @@
 
 pub mod definition;
 pub mod diagnostic;
+pub mod fingerprint;
 pub mod host;
 pub mod ini;
 pub mod overrides;
@@ -13,6 +14,8 @@ pub mod probe;
 pub mod published;
 pub mod reference;
 pub mod registration;
+pub mod server_address;
 pub mod service;
 pub mod state;
+pub mod token;
 pub mod value;

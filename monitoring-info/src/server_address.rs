@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use monitoring_info::host::{HOST_NAME_MAX, quoted};
-use monitoring_info::registration::{PORT, USER};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::host::{HOST_NAME_MAX, quoted};
+use crate::registration::{PORT, USER};
 
 /// The address of a monitoring server's endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +107,18 @@ impl fmt::Display for ServerAddress {
             (false, true) => f.write_str(&self.host),
             (_, false) => f.write_str(&self.host_and_port()),
         }
+    }
+}
+
+impl Serialize for ServerAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ServerAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
