@@ -393,7 +393,9 @@ pub fn news(refused: &[RefusedDefinition], publication: Option<&Publication>) ->
         match publication.standing {
             Standing::Published | Standing::Other => {}
             Standing::Waiting => {
-                lines.push(format!("  {}", paint(DIM, said("the server has not published it yet"))));
+                let word =
+                    "not published yet when the server last answered; to ask again: auto-monitor register";
+                lines.push(format!("  {}", paint(DIM, said(word))));
             }
             Standing::Held => lines.push(format!(
                 "  {} {}",
