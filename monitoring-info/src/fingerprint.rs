@@ -18,17 +18,22 @@ pub struct Fingerprint([u8; 32]);
 pub struct NotAFingerprint;
 
 impl Fingerprint {
-    /// The fingerprint that is this SHA-256.
+    /// What stands for the key in the name of a file: base64 has `/` in it, so hexadecimal.
     #[must_use]
-    pub fn new(sha256: [u8; 32]) -> Self {
-        Self(sha256)
+    pub fn hexadecimal(&self) -> String {
+        hexadecimal(&self.0)
     }
+}
 
-    /// The SHA-256 itself.
-    #[must_use]
-    pub fn sha256(&self) -> &[u8; 32] {
-        &self.0
-    }
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 impl FromStr for Fingerprint {
@@ -77,7 +82,7 @@ mod tests {
         let good = "SHA256:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA";
         let fingerprint: Fingerprint = good.parse().unwrap();
         assert_eq!(fingerprint.to_string(), good);
-        assert_eq!(Fingerprint::new(*fingerprint.sha256()), fingerprint);
+        assert_eq!(fingerprint.hexadecimal().len(), 64);
         for bad in [
             "",
             "SHA256:",

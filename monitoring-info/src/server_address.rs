@@ -32,6 +32,16 @@ impl FromStr for ServerAddress {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text, PORT)
+    }
+}
+
+impl ServerAddress {
+    /// Reads an address; `default_port` is the one where none is given.
+    ///
+    /// # Errors
+    /// The text is no address of a server.
+    pub fn parse(text: &str, default_port: u16) -> Result<Self, Invalid> {
         let invalid = |what: &str| Invalid(format!("{} is no address of a server: {what}", quoted(text)));
         let (user, place) = text.split_once('@').unwrap_or((USER, text));
         if user.is_empty() || !user.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
@@ -59,7 +69,7 @@ impl FromStr for ServerAddress {
             return Err(invalid("its host is neither a name nor an address"));
         }
         let port = match port {
-            None => PORT,
+            None => default_port,
             Some(port) => port
                 .parse()
                 .ok()

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
+use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::Enrolment;
 
 use crate::enrolment::{self, Error, Key, Ledger, PENDING_DAYS, Standing};
-use crate::fingerprint::Fingerprint;
 use crate::paths::Paths;
 use crate::table::ago;
 use crate::{BAD_NEWS, Context, cli, print};

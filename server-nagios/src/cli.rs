@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use monitoring_info::host::{HostName, ServiceName};
-
-use crate::token::Place;
+use monitoring_info::server_address;
 
 /// The monitoring server: takes the registrations of hosts, and has Nagios watch what they name.
 ///
@@ -180,11 +179,16 @@ pub struct TokenCreate {
     #[arg(long, value_name = "GLOB", default_value = "*")]
     pub names: glob::Pattern,
     /// Where hosts reach the server, when that is not its own name and the port that it listens on
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub server: Option<Place>,
+    #[arg(long, value_name = "[USER@]HOST[:PORT]", value_parser = server_address)]
+    pub server: Option<String>,
     /// How to print.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Refuses what is no address of a server; which port one without a port means is the configuration's to say.
+fn server_address(text: &str) -> Result<String, server_address::Invalid> {
+    text.parse::<server_address::ServerAddress>().map(|_| text.to_owned())
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {

@@ -23,6 +23,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::registration::{PORT, USER};
 use nix::unistd::Uid;
 use ssh_key::rand_core::OsRng;
@@ -31,7 +32,6 @@ use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
 use crate::configuration::Configuration;
 use crate::durable::{self, Lock};
 use crate::enrolment::Ledger;
-use crate::fingerprint::Fingerprint;
 use crate::paths::Paths;
 use crate::session::SESSION_SECONDS;
 use crate::{Context, cli, identity};
@@ -140,7 +140,7 @@ fn host_key_file(paths: &Paths) -> PathBuf {
 ///
 /// # Errors
 /// It cannot be made, or read.
-pub fn host_key(paths: &Paths) -> anyhow::Result<String> {
+pub fn host_key(paths: &Paths) -> anyhow::Result<Fingerprint> {
     let folder = paths.endpoint();
     durable::folder(&folder, 0o700).with_context(|| format!("cannot make {}", folder.display()))?;
     let lock = folder.join("lock");
@@ -162,7 +162,7 @@ pub fn host_key(paths: &Paths) -> anyhow::Result<String> {
         durable::replace(&public_file, line.as_bytes(), 0o644)
             .with_context(|| format!("cannot write {}", public_file.display()))?;
     }
-    Ok(public.fingerprint(HashAlg::Sha256).to_string())
+    Ok(public.fingerprint(HashAlg::Sha256).to_string().parse()?)
 }
 
 /// A version of OpenSSH: keywords come and go with it, and an unknown one keeps sshd from starting.

@@ -27,13 +27,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::Enrolment;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::durable;
-use crate::fingerprint::Fingerprint;
 use crate::paths::Paths;
 use crate::registry;
 

@@ -33,7 +33,6 @@ pub mod durable;
 pub mod endpoint;
 pub mod enrolment;
 pub mod explain;
-pub mod fingerprint;
 pub mod generate;
 pub mod hosts;
 pub mod identity;

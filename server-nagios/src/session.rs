@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::host::{HostName, quoted};
 use monitoring_info::registration::{
     DOCUMENT_SECONDS, Enrolment, GENERATION_LEAP_MAX, Judged, RefusalCode, RefusedDefinition, Registration,
@@ -22,7 +23,6 @@ use monitoring_info::registration::{
 use self::document::{No, Unread};
 use crate::address::{self, Claim};
 use crate::enrolment::{self, Key, Ledger, Standing};
-use crate::fingerprint::Fingerprint;
 use crate::journal::{Level, Line};
 use crate::paths::Paths;
 use crate::registry::{self, Record, Withdrawn};

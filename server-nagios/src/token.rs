@@ -9,43 +9,28 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow, bail};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jiff::{SignedDuration, Timestamp};
+use monitoring_info::fingerprint::{Fingerprint, hexadecimal};
 use monitoring_info::host::HostName;
-use monitoring_info::registration::USER;
+use monitoring_info::server_address::ServerAddress;
+use monitoring_info::token;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use ssh_key::rand_core::{OsRng, RngCore};
 
 use crate::cli;
 use crate::enrolment::Ledger;
-use crate::fingerprint::{Fingerprint, hexadecimal};
 use crate::paths::Paths;
 use crate::table::Table;
 use crate::{BAD_NEWS, Context, durable, endpoint, identity, print};
 
-/// What every token begins with, and the version of what follows.
-const PREFIX: &str = "am1.";
 /// How much of a hash is shown and asked for.
 const ID_LENGTH: usize = 12;
-
-/// What a token carries, as JSON in base64 (RFC 4648, section 5, without padding) behind `am1.`.
-#[derive(Debug, Serialize, Deserialize)]
-struct Carried {
-    /// `[USER@]HOST:PORT`.
-    server: String,
-    /// The fingerprint of the endpoint's host key.
-    fingerprint: String,
-    /// What the server knows the hash of.
-    secret: String,
-}
 
 /// What the server keeps of a token.
 #[derive(Debug, Serialize, Deserialize)]
@@ -176,53 +161,25 @@ fn all(paths: &Paths) -> anyhow::Result<Vec<(String, Token)>> {
     Ok(tokens)
 }
 
-/// Where hosts reach the server: `HOST`, `HOST:PORT`, an address, or `[ADDRESS]:PORT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// With brackets around an IPv6 address.
-    host: String,
-    /// None: the one that the endpoint listens on.
-    port: Option<u16>,
-}
-
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (host, port) = match text.parse::<Ipv6Addr>() {
-            Ok(address) => (format!("[{address}]"), None),
-            Err(_) => match text.rsplit_once(':') {
-                Some((host, port)) if !text.ends_with(']') => (host.to_owned(), Some(port)),
-                _ => (text.to_owned(), None),
-            },
-        };
-        let port = match port.map(str::parse::<NonZeroU16>).transpose() {
-            Ok(port) => port.map(NonZeroU16::get),
-            Err(_) => return Err("a port is a number from 1 to 65535".to_owned()),
-        };
-        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let sound = match bracketed {
-            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-            // What hosts can use is wider than what one may be called: `localhost` and addresses too.
-            None => {
-                host.parse::<Ipv4Addr>().is_ok() || host == "localhost" || host.parse::<HostName>().is_ok()
-            }
-        };
-        if sound {
-            Ok(Self { host, port })
-        } else {
-            Err("give it like `monitor.example.org:2929`".to_owned())
-        }
+/// Where hosts reach the endpoint: what the administrator says, else this machine's own name; where no port or no user
+/// is said, those of the endpoint.
+fn reached_at(context: &Context, said: Option<&str>) -> anyhow::Result<ServerAddress> {
+    let text = match said {
+        Some(text) => text.to_owned(),
+        None => own_name().context("say where hosts reach the server with --server HOST[:PORT]")?.to_string(),
+    };
+    let port = endpoint::port(&context.configuration()?);
+    let mut server = ServerAddress::parse(&text, port)?;
+    if !text.contains('@') {
+        server.user = identity::owner(&context.paths.state())?;
     }
+    Ok(server)
 }
 
-/// This machine, by a name that others may know it by.
-fn own_place() -> anyhow::Result<Place> {
+/// This machine's name, by which others may know it.
+fn own_name() -> anyhow::Result<HostName> {
     let name = identity::host_name().context("cannot find out the name of this machine")?;
-    match name.parse::<HostName>() {
-        Ok(name) => Ok(Place { host: name.to_string(), port: None }),
-        Err(error) => bail!("this machine's own name is of no use to others: {error}"),
-    }
+    name.parse().map_err(|error| anyhow!("this machine's own name is of no use to others: {error}"))
 }
 
 /// Runs `token create`.
@@ -231,15 +188,7 @@ fn own_place() -> anyhow::Result<Place> {
 /// The state cannot be written, or the server's own name is not known.
 pub fn create(context: &Context, arguments: &cli::TokenCreate) -> anyhow::Result<ExitCode> {
     let paths = &context.paths;
-    let place = match &arguments.server {
-        Some(place) => place.clone(),
-        None => own_place().context("say where hosts reach the server with --server HOST[:PORT]")?,
-    };
-    let port = place.port.map_or_else(|| context.configuration().map(|all| endpoint::port(&all)), Ok)?;
-    let server = format!("{}:{port}", place.host);
-    let user = identity::owner(&paths.state())?;
-    let server = if user == USER { server } else { format!("{user}@{server}") };
-
+    let server = reached_at(context, arguments.server.as_deref())?;
     let mut random = [0; 32];
     OsRng
         .try_fill_bytes(&mut random)
@@ -263,18 +212,16 @@ pub fn create(context: &Context, arguments: &cli::TokenCreate) -> anyhow::Result
     let hash = hash(&secret);
     store(paths, &hash, &token)?;
 
-    let carried = serde_json::to_vec(&Carried { server: server.clone(), fingerprint, secret })
-        .context("cannot write the token")?;
-    let text = format!("{PREFIX}{}", Base64UrlUnpadded::encode_string(&carried));
+    let carried = token::Token { server: server.clone(), fingerprint, secret }.to_string();
     if arguments.output.json {
         let id = &hash[..ID_LENGTH];
         anstream::println!(
             "{}",
-            serde_json::json!({"token": text, "id": id, "server": server, "expires": token.expires,
+            serde_json::json!({"token": carried, "id": id, "server": server, "expires": token.expires,
                                "uses": token.uses, "names": token.names})
         );
     } else {
-        anstream::println!("{text}");
+        anstream::println!("{carried}");
         anstream::eprintln!(
             "for {} host{} named {}, until {:.0}, at {server}; on a host: auto-monitor enrol TOKEN",
             token.uses,
@@ -357,27 +304,4 @@ pub fn revoke(context: &Context, arguments: &cli::TokenRevoke) -> anyhow::Result
         }
     }
     Ok(status)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_says_where_only_what_a_host_can_reach() {
-        for (text, host, port) in [
-            ("monitor.example.org", "monitor.example.org", None),
-            ("monitor.example.org:2930", "monitor.example.org", Some(2930)),
-            ("192.0.2.1:1", "192.0.2.1", Some(1)),
-            ("2001:db8::1", "[2001:db8::1]", None),
-            ("[2001:db8::1]", "[2001:db8::1]", None),
-            ("[2001:db8::1]:1", "[2001:db8::1]", Some(1)),
-            ("localhost", "localhost", None),
-        ] {
-            assert_eq!(text.parse(), Ok(Place { host: host.to_owned(), port }));
-        }
-        for bad in ["", ":", "a b", "a:0", "a:99999", "a:", "-o:1", "[a]:1", "[::1", "u@a", "a:1:2"] {
-            assert!(bad.parse::<Place>().is_err(), "{bad}");
-        }
-    }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::host::HostName;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,6 @@ use super::{
     key_file, keys_folder, link, load, names_folder, pending_folder, remove, source, standing, store,
 };
 use crate::durable::{self, Lock};
-use crate::fingerprint::Fingerprint;
 use crate::paths::Paths;
 use crate::registry::{self, Withdrawn};
 

@@ -1,12 +1,12 @@
 //! Everything that a publish is made from: the registry, the administrator's say, and who was heard from.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use monitoring_info::fingerprint::hexadecimal;
 use monitoring_info::host::HostName;
 use monitoring_info::probe::Subject;
 use monitoring_info::published::{self, Published};
@@ -153,14 +153,6 @@ impl InputDigest {
         self.0.update(serde_json::to_vec(value).unwrap_or_default());
         self.0.update(b"\n");
     }
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// When a host was last heard from: when it last registered, or the time of its file in `seen`, whichever is later.

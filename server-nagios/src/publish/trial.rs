@@ -8,13 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use monitoring_info::fingerprint::hexadecimal;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Publication, Standing};
 use sha2::{Digest, Sha256};
 
 use super::Error;
 use super::generation::{Entry, Origin, Piece, Staging};
-use super::inputs::{Watched, hexadecimal};
+use super::inputs::Watched;
 use crate::administrator::HostOverride;
 use crate::paths::Paths;
 use crate::publication::Note;
