@@ -1,9 +1,7 @@
 //! Who this host is: its name, and the key that the server binds to it.
 
-use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use monitoring_info::host::HostName;
 use ssh_key::rand_core::OsRng;
@@ -12,7 +10,8 @@ use ssh_key::{Algorithm, Fingerprint, HashAlg, LineEnding, PrivateKey};
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::root::{CONFIGURATION, Root, STATE_DIR, Unreadable};
-use crate::state::UNFINISHED;
+use crate::state::make_state_folder;
+use crate::unfinished;
 
 const KEY_FILE: &str = "id_ed25519";
 /// A key file is under 1 KiB.
@@ -90,7 +89,7 @@ fn make(root: &Root) -> Result<(), Failure> {
             key.to_openssh(LineEnding::LF)
         })
         .map_err(|error| Failure::here(format!("cannot make the host's key: {error}")))?;
-    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(fail)?;
+    let mut file = unfinished::begin(&folder).map_err(fail)?;
     file.write_all(pem.as_bytes()).map_err(fail)?;
     file.as_file().sync_all().map_err(fail)?;
     match file.persist_noclobber(&path) {
@@ -99,22 +98,6 @@ fn make(root: &Root) -> Result<(), Failure> {
         Err(error) => Err(fail(error.error)),
         Ok(_) => Ok(()),
     }
-}
-
-/// The folder for what the client remembers, for root's eyes alone: the host's key and passwords are in it.
-///
-/// # Errors
-/// It cannot be made.
-pub fn make_state_folder(root: &Root) -> Result<PathBuf, Failure> {
-    let folder = root.path(STATE_DIR);
-    if !folder.is_dir() {
-        let made = folder
-            .parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::DirBuilder::new().mode(0o700).recursive(true).create(&folder));
-        made.map_err(|error| Failure::io(format!("make the folder {}", folder.display()), &error))?;
-    }
-    Ok(folder)
 }
 
 /// The host's name: the administrator's word, else the system's own.
@@ -178,6 +161,7 @@ fn complete(system: &str, hosts: &str, resolver: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::MetadataExt;
 
     use super::*;

@@ -35,6 +35,7 @@ pub mod switch;
 pub mod trust;
 pub mod turn;
 pub mod types;
+pub mod unfinished;
 
 use cli::{Arguments, Command};
 use failure::{Failure, Status};

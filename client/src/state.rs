@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
@@ -20,8 +21,8 @@ use sha2::{Digest, Sha256};
 use ssh_key::rand_core::{OsRng, RngCore};
 
 use crate::failure::Failure;
-use crate::identity::make_state_folder;
 use crate::root::{Root, STATE_DIR};
+use crate::unfinished::replace;
 
 const STATE_FILE: &str = "state.json";
 /// Every server's copy of the largest registration is far smaller.
@@ -115,7 +116,7 @@ impl State {
         make_state_folder(root)?;
         serde_json::to_vec(self)
             .map_err(io::Error::other)
-            .and_then(|bytes| replace(&path, &bytes, durable))
+            .and_then(|bytes| replace(&path, &bytes, 0o600, durable))
             .map_err(|error| Failure::io(format!("write {}", path.display()), &error))
     }
 
@@ -193,36 +194,20 @@ fn backoff(failures: u32, random: u64) -> Duration {
     BACKOFF_LEAST + Duration::from_secs(random % (span + 1))
 }
 
-/// What the names of files begin with that are not yet what they will be.
-pub const UNFINISHED: &str = ".new-";
-
-/// Removes what killed processes left unfinished in a folder that only the caller writes to. What cannot be removed
-/// harms nobody.
-pub fn sweep(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
-            drop(fs::remove_file(entry.path()));
-        }
-    }
-}
-
-/// Replaces a file as a whole: it is either the old one or the new one. Not `durable`, a power cut may bring the old
-/// one back, or (on some file systems) leave an empty one.
+/// The folder for what the client remembers, for root's eyes alone: the host's key and passwords are in it.
 ///
 /// # Errors
-/// Whatever the file system says; the old one stays.
-pub fn replace(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
-    file.write_all(content)?;
-    if durable {
-        file.as_file().sync_all()?;
+/// It cannot be made.
+pub fn make_state_folder(root: &Root) -> Result<PathBuf, Failure> {
+    let folder = root.path(STATE_DIR);
+    if !folder.is_dir() {
+        let made = folder
+            .parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::DirBuilder::new().mode(0o700).recursive(true).create(&folder));
+        made.map_err(|error| Failure::io(format!("make the folder {}", folder.display()), &error))?;
     }
-    file.persist(path).map_err(|error| error.error)?;
-    if durable {
-        fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+    Ok(folder)
 }
 
 #[cfg(test)]

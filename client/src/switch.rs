@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use jiff::Zoned;
@@ -17,7 +16,7 @@ use crate::collect;
 use crate::failure::{Failure, Status};
 use crate::root::{OVERRIDES, Root, Unreadable};
 use crate::screen::{DIM, GOOD, NEXT, Screen, WARNING, paint};
-use crate::state::{UNFINISHED, sweep};
+use crate::unfinished::{replace, sweep};
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -99,19 +98,8 @@ fn edit(root: &Root, change: impl FnOnce(&str) -> Result<String, EditError>) -> 
     }
     // A link to the file stays a link.
     let target = root.resolve(Path::new(OVERRIDES)).unwrap_or_else(|_| path.clone());
-    replace(&target, new.as_bytes(), mode).map_err(|error| fail("write", &error))?;
+    replace(&target, new.as_bytes(), mode, true).map_err(|error| fail("write", &error))?;
     Ok(true)
-}
-
-fn replace(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut file =
-        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(path.parent().unwrap_or(Path::new("/")))?;
-    file.write_all(content)?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 fn tell(

@@ -16,9 +16,9 @@ use monitoring_info::server_address::ServerAddress;
 
 use crate::configuration::Configuration;
 use crate::failure::{Failure, Status};
-use crate::identity::make_state_folder;
 use crate::root::Root;
-use crate::state::replace;
+use crate::state::make_state_folder;
+use crate::unfinished::replace;
 
 const PINS_FILE: &str = "known_servers";
 
@@ -104,7 +104,7 @@ impl Pins {
             let _ = writeln!(text, "[{host}]:{port} {key}");
         }
         make_state_folder(root)?;
-        replace(&self.path, text.as_bytes(), true)
+        replace(&self.path, text.as_bytes(), 0o600, true)
             .map_err(|error| Failure::io(format!("write the pinned keys {}", self.path.display()), &error))
     }
 

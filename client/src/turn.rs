@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::Failure;
-use crate::identity::make_state_folder;
 use crate::root::Root;
-use crate::state::sweep;
+use crate::state::make_state_folder;
+use crate::unfinished::sweep;
 
 /// How often a waiting person looks whether the running one is done.
 const LOOK: Duration = Duration::from_millis(50);
