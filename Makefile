@@ -7,14 +7,14 @@ AS_USER := $(CURDIR)/tests/as-user
 .PHONY: help setup build demo test bench fuzz docs lint
 
 help:
-	@echo 'make demo   two hosts register, a real Nagios watches them: a story of about a minute after the build'
+	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
 	@echo 'make test   every test: units, properties, fixtures, command lines, whole sites'
 	@echo 'make bench  the promised bounds, measured beside what they are compared with'
 	@echo 'make fuzz   fuzz the parser for five minutes (needs a nightly Rust and cargo-fuzz)'
 	@echo 'make docs   write the types into docs/format.md; make test does it too'
 	@echo 'make lint   formatting, clippy and documentation, without a single warning'
 	@echo
-	@echo 'The first four install missing Debian packages first (tests/setup says which).'
+	@echo 'All but docs install missing Debian packages first (tests/setup says which).'
 
 setup:
 	@CARGO='$(CARGO)' tests/setup
@@ -43,8 +43,8 @@ fuzz: setup
 docs:
 	@$(CARGO) run --locked --quiet --package monitoring-info --example document
 
-# `cargo fmt` does not find the files that service.rs names in a macro.
-lint:
+# `cargo fmt` does not find the files that service.rs names in a macro. clippy builds libssh2 too, hence the setup.
+lint: setup
 	$(CARGO) fmt --all --check
 	rustfmt --edition 2024 --check monitoring-info/src/service/*.rs
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
