@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use auto_monitor_server::enrolment::{self, Error, Key, Ledger, PENDING_MAX, Standing};
-use monitoring_info::fingerprint::Fingerprint;
 use auto_monitor_server::paths::Paths;
 use auto_monitor_server::registry::{self, Record, Withdrawn};
 use base64ct::{Base64Unpadded, Encoding};
 use jiff::{SignedDuration, Timestamp};
+use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Registration, Reply};
 
