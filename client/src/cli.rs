@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use jiff::civil::Date;
+use monitoring_info::host::NameError;
 use monitoring_info::overrides::Pattern;
 use ssh_key::Fingerprint;
 
@@ -96,7 +97,7 @@ pub enum Command {
     /// does not exist yet.
     Disable {
         /// The service's name, or a pattern of names with `*` and `?`
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", value_parser = pattern)]
         name: Pattern,
         /// Why; the server's administrator sees it too
         #[arg(long, value_name = "TEXT")]
@@ -108,7 +109,7 @@ pub enum Command {
     /// Say that a service is to be watched again
     Enable {
         /// The service's name, or a pattern of names with `*` and `?`
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", value_parser = pattern)]
         name: Pattern,
     },
     /// Tell every monitoring server that this host is to be watched no longer
@@ -155,6 +156,10 @@ fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
     Ok(Duration::from_secs(u64::from(number) * seconds))
+}
+
+fn pattern(text: &str) -> Result<Pattern, String> {
+    text.parse().map_err(|error: NameError| format!("{error}; {}", error.help))
 }
 
 fn date(text: &str) -> Result<Date, String> {

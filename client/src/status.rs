@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use monitoring_info::diagnostic::{Problem, Severity};
 use monitoring_info::host::HostName;
-use monitoring_info::registration::{Enrolment, Publication, RefusedDefinition};
+use monitoring_info::registration::{Enrolment, Publication, RefusedDefinition, Standing};
 use monitoring_info::server_address::ServerAddress;
 use serde::Serialize;
 use ssh_key::HashAlg;
@@ -270,11 +270,15 @@ impl Server {
             self.trusted_key.as_ref().map_or_else(|| paint(WARNING, "not pinned yet"), |key| paint(DIM, key));
         let _ = writeln!(text, "  its key: {key}");
         if let (Some(at), Some(generation)) = (self.last_success, self.acknowledged_generation) {
+            let published = match &self.publication {
+                Some(publication) if publication.standing == Standing::Published => ", published",
+                _ => "",
+            };
             let _ = writeln!(
                 text,
                 "  registered {} {}",
                 ago(at),
-                paint(DIM, format!("(generation {generation})"))
+                paint(DIM, format!("(generation {generation}{published})"))
             );
         }
         for line in register::news(&self.refused, self.publication.as_ref()) {
