@@ -122,10 +122,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLin
     Ok(CommandLine { root: arguments.root, plugins: arguments.plugins, question })
 }
 
-/// clap's message without its `error: `, its usage and its line breaks.
+/// clap's message without its `error: `, its usage, its own word on `--help`, and its line breaks.
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let message = text.split("\n\nUsage:").next().unwrap_or(&text);
+    let message = ["\n\nUsage:", "\n\nFor more information"]
+        .iter()
+        .fold(text.as_str(), |message, end| message.split(end).next().unwrap_or(message));
     let words: Vec<&str> = message.trim_start_matches("error: ").split_whitespace().collect();
     format!("{}; `check_registered --help` says more", words.join(" "))
 }
@@ -153,7 +155,9 @@ mod tests {
             misuse(&["web1.example.org"]),
             "the following required arguments were not provided: <SERVICE>; `check_registered --help` says more"
         );
-        assert!(misuse(&["../etc", "passwd"]).starts_with("invalid value '../etc' for '[HOST]': "));
+        let invalid = misuse(&["../etc", "passwd"]);
+        assert!(invalid.starts_with("invalid value '../etc' for '[HOST]': "), "{invalid}");
+        assert_eq!(invalid.matches("--help").count(), 1, "{invalid}");
         assert!(
             misuse(&["--alive", "a.example", "--registration", "a.example"]).contains("cannot be used with")
         );
