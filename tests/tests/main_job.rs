@@ -1,12 +1,14 @@
 //! The main job, end to end: what a host's packages define is what a running Nagios says of it.
 
-use std::time::Duration;
+use std::fs::File;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use auto_monitor_tests::expectation::Expectation;
 use auto_monitor_tests::host::Host;
 use auto_monitor_tests::service::{Greeter, ssh_server, web_server};
 use auto_monitor_tests::site::{Site, own_network};
+use monitoring_info::published::{SEEN_DIR, STATE_DIR};
 
 const VERDICT: Duration = Duration::from_secs(90);
 const WEB: &str = "web1.example.org";
@@ -75,6 +77,22 @@ fn what_is_defined_is_what_nagios_watches() -> Result<()> {
     database.define("broken.conf", "[broken]\ntype = tcp\nprot = 1\n")?;
     let said = database.client(&site, &["register"]).expect(1)?;
     assert!(said.text.contains("did you mean `port`?"), "{}", said.text);
+    expected.wait(&mut site.nagios, VERDICT, |_| {})?;
+
+    // A probe that is still missing is UNKNOWN, never OK.
+    database.define("log.conf", "[log]\ntype = udp\nport = 514\n")?;
+    database.client(&site, &["register"]).expect(1)?;
+    expected = expected.service(DATABASE, "log", "UNKNOWN");
+    expected.wait(&mut site.nagios, VERDICT, |_| {})?;
+
+    // A host that falls silent is a WARNING, until it is heard again.
+    let seen = site.root().join(STATE_DIR).join(SEEN_DIR).join(WEB);
+    let days = Duration::from_secs(4 * 24 * 60 * 60);
+    File::options().write(true).open(&seen)?.set_modified(SystemTime::now() - days)?;
+    expected = expected.service(WEB, "host registration", "WARNING");
+    expected.wait(&mut site.nagios, VERDICT, |_| {})?;
+    web.client(&site, &["register"]).expect(0)?;
+    expected = expected.service(WEB, "host registration", "OK");
     expected.wait(&mut site.nagios, VERDICT, |_| {})?;
 
     // What is back is OK again, and what is enabled again is watched again.
