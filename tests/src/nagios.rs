@@ -62,6 +62,11 @@ define contact {
     service_notification_commands always-well
 }
 
+define contactgroup {
+    contactgroup_name       administrators
+    members                 administrator
+}
+
 define command {
     command_name            always-well
     command_line            /bin/echo there is paper

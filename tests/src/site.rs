@@ -60,7 +60,7 @@ impl Site {
         fs::write(
             configuration.join("server.conf"),
             format!(
-                "listen = {endpoint_address}\ncheck-program = {}\nquiet = 1s\nquiet-at-most = 5s\n",
+                "listen = {endpoint_address}\ncheck-program = {}\ncontact-groups = administrators\nquiet = 1s\nquiet-at-most = 5s\n",
                 installed.program("check_registered").display()
             ),
         )?;

@@ -106,12 +106,12 @@ pub fn table(verdicts: &[Verdict], before: &[Verdict]) {
             (_, state) if state == "CRITICAL" || state == "DOWN" => (state, BAD),
             (_, state) => (state, DOUBTFUL),
         };
-        let output = if mark == "-" { "" } else { &verdict.output };
-        println!(
-            "  {mark} {:host_width$}  {:service_width$}  {style}{state:8}{style:#}  {output}",
-            verdict.host,
-            service(verdict)
-        );
+        let of = format!("  {mark} {:host_width$}  {:service_width$}", verdict.host, service(verdict));
+        if mark == "-" {
+            println!("{of}  {style}{state}{style:#}");
+        } else {
+            println!("{of}  {style}{state:8}{style:#}  {}", verdict.output);
+        }
     }
 }
 
