@@ -16,7 +16,7 @@ macro_rules! kinds {
     };
 }
 
-// `make fmt` formats the files named here, which `cargo fmt` does not find behind a macro.
+// `cargo fmt` does not find the files named here behind a macro: `rustfmt` them, as `make lint` checks.
 kinds! {
     http
     tcp
