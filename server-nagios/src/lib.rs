@@ -38,6 +38,7 @@ pub mod hosts;
 pub mod identity;
 pub mod journal;
 pub mod paths;
+pub mod process;
 pub mod publication;
 pub mod publish;
 pub mod registry;

@@ -2,10 +2,11 @@
 
 mod scratch;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use monitoring_info::registration::{DOCUMENT_MAX, DOCUMENT_SECONDS, Enrolment, RefusalCode, Reply};
@@ -220,32 +221,102 @@ fn somebody_ends_the_connections_of_those_who_log_in_and_do_nothing() {
     assert!(by_us != by_sshd.contains("UnusedConnectionTimeout"), "{children}");
 }
 
-#[test]
-fn what_ends_overdue_connections_ends_nothing_else_and_ends_with_its_sshd() {
-    let mut parent = Command::new("sh")
-        .args(["-c", r#"sleep 60 & "$0" end-overdue $$ 1 & echo $!; exec sleep 60"#, scratch::PROGRAM])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut warden = String::new();
-    BufReader::new(parent.stdout.take().unwrap()).read_line(&mut warden).unwrap();
-    let pid = parent.id();
-    let children = || std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let until = |what: &dyn Fn() -> bool| {
+/// A process called `sshd` with children of several kinds, and what ends overdue connections among them.
+struct FalseSshd {
+    parent: Child,
+    children: BTreeMap<String, String>,
+    _folder: tempfile::TempDir,
+}
+
+impl FalseSshd {
+    fn start(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let shell = folder.path().join(name);
+        std::os::unix::fs::symlink("/bin/sh", &shell).unwrap();
+        let connections = folder.path().join("connections");
+        std::fs::create_dir(&connections).unwrap();
+        std::os::unix::fs::symlink("/bin/sleep", connections.join("sshd")).unwrap();
+        let script = r#"
+            "$1/sshd" 60 & echo connection $!
+            sleep 60 & echo bystander $!
+            "$0" end-overdue $$ 1 & echo warden $!
+            echo
+            wait
+        "#;
+        let mut parent = Command::new(&shell)
+            .args(["-c", script, scratch::PROGRAM])
+            .arg(&connections)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(parent.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let children = lines
+            .take_while(|line| !line.is_empty())
+            .map(|line| line.split_once(' ').map(|(what, pid)| (what.to_owned(), pid.to_owned())).unwrap())
+            .collect();
+        Self { parent, children, _folder: folder }
+    }
+
+    fn lives(&self, what: &str) -> bool {
+        std::fs::read_to_string(format!("/proc/{}/stat", self.children[what]))
+            .is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    fn wait_until_ended(&self, what: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !what() {
-            assert!(Instant::now() < deadline, "the children are {}", children());
+        while self.lives(what) {
+            assert!(Instant::now() < deadline, "{what} is still there");
             std::thread::sleep(Duration::from_millis(50));
         }
-    };
-    // A process that has ended stays as a zombie, because that `sleep` reaps nobody.
-    let alive = |pid: &str| {
-        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-    };
-    until(&|| children().split_whitespace().filter(|pid| alive(pid)).eq([warden.trim()]));
-    parent.kill().unwrap();
-    parent.wait().unwrap();
-    until(&|| !alive(warden.trim()));
+    }
+}
+
+impl Drop for FalseSshd {
+    fn drop(&mut self) {
+        for (what, pid) in &self.children {
+            if self.lives(what) {
+                let _ = Command::new("kill").arg(pid).stderr(Stdio::null()).status();
+            }
+        }
+        let _ = self.parent.kill();
+        let _ = self.parent.wait();
+    }
+}
+
+#[test]
+fn what_ends_overdue_connections_ends_nothing_else_and_ends_with_its_sshd() {
+    let mut sshd = FalseSshd::start("sshd");
+    sshd.wait_until_ended("connection");
+    assert!(sshd.lives("bystander"));
+    assert!(sshd.lives("warden"));
+    sshd.parent.kill().unwrap();
+    sshd.wait_until_ended("warden");
+    assert!(sshd.lives("bystander"));
+}
+
+#[test]
+fn what_ends_overdue_connections_does_nothing_for_what_is_no_sshd() {
+    let other = FalseSshd::start("nagios4");
+    other.wait_until_ended("warden");
+    assert!(other.lives("bystander"));
+    assert!(other.lives("connection"));
+}
+
+#[test]
+fn what_ends_overdue_connections_works_for_no_parent_but_the_one_it_was_given() {
+    let own = std::process::id().to_string();
+    for (listener, reason) in [
+        ("0", "has children that are no connections"),
+        ("1", "has children that are no connections"),
+        ("2147483647", "is not the parent of this one"),
+        (own.as_str(), "is no sshd but"),
+    ] {
+        let output = Command::new(scratch::PROGRAM).args(["end-overdue", listener, "1"]).output().unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{listener}: {complaint}");
+        assert!(complaint.contains(reason), "{listener}: {complaint}");
+    }
 }
 
 #[test]
