@@ -82,7 +82,13 @@ fn examine(context: &Context) -> Vec<Finding> {
     };
     let mut findings = vec![well("server.conf", paths.configuration().display())];
     findings.push(match administrator::load(paths) {
-        Ok(overrides) => well("hosts/*.conf", format!("{} hosts have overrides", overrides.len())),
+        Ok(overrides) => well(
+            "hosts/*.conf",
+            match overrides.len() {
+                1 => "1 host has overrides".to_owned(),
+                hosts => format!("{hosts} hosts have overrides"),
+            },
+        ),
         Err(error) => fault("hosts/*.conf", error, "mend the files; nothing is published until then"),
     });
     findings.push(state(paths));
@@ -327,6 +333,10 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
         }
         Running::No { reason } => {
             findings.push(fault("Nagios", format!("does not run: {reason}"), "systemctl start nagios4"));
+        }
+        Running::Unknown { reason } => {
+            let found = format!("cannot be told whether it runs: {reason}");
+            findings.push(fault("Nagios", found, "run this as root"));
         }
     }
     findings

@@ -101,6 +101,16 @@ pub enum Error {
         /// Why we think so.
         reason: String,
     },
+    /// This user cannot see whether the engine runs.
+    #[error(
+        "cannot tell whether {engine} runs ({reason}), so nothing was swapped in; the set is verified. Run `auto-monitor-server publish` as a user who may see it"
+    )]
+    Unseen {
+        /// What people call the engine.
+        engine: &'static str,
+        /// What could not be seen.
+        reason: String,
+    },
     /// The engine does not read where we publish.
     #[error("{0}")]
     NotIncluded(String),
@@ -186,7 +196,15 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
             // A process that was killed after the swap has come to neither of these.
             catch_up(paths, &target, manifest)?;
             let leftovers = tidy(paths, manifest, &inputs);
-            return Ok(Published { leftovers, ..summary(&target, Some(manifest), false) });
+            let mut published = Published { leftovers, ..summary(&target, Some(manifest), false) };
+            if let Running::No { reason } = target.running() {
+                let engine = target.title();
+                published.warnings.insert(
+                    0,
+                    format!("{engine} does not run ({reason}), so nothing is watched; start {engine}"),
+                );
+            }
+            return Ok(published);
         }
         _ => {}
     }
@@ -201,9 +219,15 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
                 return Err(error);
             }
         };
-    if let Running::No { reason } = target.running() {
+    let engine = target.title();
+    let unreachable = match target.running() {
+        Running::Yes { .. } => None,
+        Running::No { reason } => Some(Error::NotRunning { engine, reason }),
+        Running::Unknown { reason } => Some(Error::Unseen { engine, reason }),
+    };
+    if let Some(error) = unreachable {
         let _ = staging.discard();
-        return Err(Error::NotRunning { engine: target.title(), reason });
+        return Err(error);
     }
     let hosts = staging.placed().clone();
     let newest = generation::numbers(paths)?.last().copied().unwrap_or(0);

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::publish::generation::Manifest;
 use crate::publish::inputs::{self, Inputs, Wish};
 use crate::publish::{self, LastPublish, few};
-use crate::table::ago;
+use crate::table::{ago, count};
 use crate::target::nagios::Nagios;
 use crate::target::{Running, Target};
 use crate::{BAD_NEWS, Context, cli, enrolment, registry};
@@ -122,10 +122,14 @@ impl Standings {
             "hosts": manifest.map_or(0, |manifest| manifest.hosts.len()),
             "services": self.services(),
             "last_publish": self.last,
-            "engine_running": matches!(self.running, Running::Yes { .. }),
+            "engine_running": match self.running {
+                Running::Yes { .. } => Some(true),
+                Running::No { .. } => Some(false),
+                Running::Unknown { .. } => None,
+            },
             "engine": match &self.running {
                 Running::Yes { process } => format!("process {process}"),
-                Running::No { reason } => reason.clone(),
+                Running::No { reason } | Running::Unknown { reason } => reason.clone(),
             },
             "pending": self.pending,
             "waiting": self.waiting,
@@ -152,9 +156,9 @@ impl Standings {
                 "published",
                 good,
                 &format!(
-                    "{} hosts with {} services, generation {}, {}",
-                    manifest.hosts.len(),
-                    self.services(),
+                    "{} with {}, generation {}, {}",
+                    count(manifest.hosts.len(), "host"),
+                    count(self.services(), "service"),
                     manifest.generation,
                     ago(manifest.made)
                 ),
@@ -164,6 +168,9 @@ impl Standings {
         match &self.running {
             Running::Yes { process } => line("Nagios", good, &format!("runs, process {process}")),
             Running::No { reason } => line("Nagios", bad, &format!("does not run: {reason}")),
+            Running::Unknown { reason } => {
+                line("Nagios", warn, &format!("cannot be told whether it runs: {reason}"));
+            }
         }
         for warning in &self.warnings {
             line("warning", bad, warning);

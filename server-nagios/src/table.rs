@@ -1,4 +1,4 @@
-//! A table for people: columns as wide as what stands in them, a bold header, no frame.
+//! A table for people: columns as wide as what stands in them, a bold header, no frame; and numbers in words.
 
 use std::fmt;
 
@@ -41,6 +41,12 @@ pub fn ago(time: Timestamp) -> String {
         7_200..172_800 => format!("{} h ago", seconds / 3_600),
         _ => format!("{} days ago", seconds / 86_400),
     }
+}
+
+/// So many of something, in English.
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 impl fmt::Display for Table {

@@ -209,6 +209,11 @@ pub enum Running {
         /// A sentence about why we think so.
         reason: String,
     },
+    /// This user may not see enough to tell.
+    Unknown {
+        /// A sentence about what is missing.
+        reason: String,
+    },
 }
 
 /// How it went to make the running engine read the current set.

@@ -12,6 +12,7 @@ use super::{Error, Published, generation, once, watch};
 use crate::configuration::Configuration;
 use crate::durable;
 use crate::paths::Paths;
+use crate::table::count;
 use crate::{BAD_NEWS, COULD_NOT_RUN, Context, cli};
 
 /// How the last publish went, for `status`.
@@ -124,7 +125,6 @@ fn print_json(outcome: &Result<Published, Error>) -> anyhow::Result<()> {
 /// The result for a person.
 fn shown(published: &Published) -> String {
     let mut text = String::new();
-    let count = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
     let size = format!("{}, {}", count(published.hosts, "host"), count(published.services, "service"));
     let _ = match (published.generation, published.changed) {
         (Some(generation), true) => writeln!(text, "Published generation {generation}: {size}."),

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::main_file::MainFile;
+use crate::process;
 use crate::target::{Activation, Running};
 
 /// How long a reload may take. 100,000 services take Nagios about a second on an idle machine, and a good set must not be
@@ -19,6 +20,15 @@ use crate::target::{Activation, Running};
 const TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a process that has just read everything is watched before we believe that it stays.
 const STEADY: Duration = Duration::from_millis(200);
+
+/// Why no running Nagios was found.
+#[derive(Debug)]
+struct Missing {
+    /// Whether that means that there is none.
+    certain: bool,
+    /// A sentence.
+    reason: String,
+}
 
 /// How the running Nagios is found and told.
 #[derive(Debug)]
@@ -32,11 +42,12 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Whether the process of Nagios's lock file is a live Nagios.
+    /// Whether there is a live Nagios with this configuration.
     pub(super) fn running(&self) -> Running {
         match self.find() {
             Ok(process) => Running::Yes { process: process.as_raw_nonzero().get().unsigned_abs() },
-            Err(reason) => Running::No { reason },
+            Err(missing) if missing.certain => Running::No { reason: missing.reason },
+            Err(missing) => Running::Unknown { reason: missing.reason },
         }
     }
 
@@ -45,75 +56,75 @@ impl Process {
             .map_err(|error| format!("cannot read {}: {error}", self.configuration.display()))
     }
 
-    fn find(&self) -> Result<Pid, String> {
+    fn find(&self) -> Result<Pid, Missing> {
+        let unclear = |reason| Missing { certain: false, reason };
         let lock = self
-            .main_file()?
+            .main_file()
+            .map_err(unclear)?
             .path("lock_file")
-            .ok_or_else(|| format!("{} names no lock_file", self.configuration.display()))?;
+            .ok_or_else(|| unclear(format!("{} names no lock_file", self.configuration.display())))?;
         match fs::read_to_string(&lock) {
-            Ok(text) => self.locked(&lock, &text),
-            // Nagios makes one only as a daemon, not in the foreground of a container or a supervisor.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.in_foreground().ok_or_else(|| {
-                format!(
-                    "its lock file {} is not there, and no process runs with {}",
-                    lock.display(),
-                    self.configuration.display()
-                )
+            Ok(text) => self.locked(&lock, &text).map_err(|reason| Missing { certain: true, reason }),
+            // Nagios makes one only as a daemon, not in the foreground of a container or a supervisor; and Debian's is in
+            // a folder that only Nagios's user and root may look into.
+            Err(error) => self.visible().ok_or_else(|| {
+                let (certain, what) = match error.kind() {
+                    io::ErrorKind::NotFound => (true, "is not there".to_owned()),
+                    _ => (false, format!("cannot be read ({error})")),
+                };
+                let (lock, configuration) = (lock.display(), self.configuration.display());
+                Missing {
+                    certain,
+                    reason: format!(
+                        "its lock file {lock} {what}, and no process is seen that runs with {configuration}"
+                    ),
+                }
             }),
-            Err(error) => Err(format!("its lock file {} cannot be read: {error}", lock.display())),
         }
     }
 
     /// The process of a lock file.
     fn locked(&self, lock: &Path, text: &str) -> Result<Pid, String> {
-        let process = text
+        let id = text
             .trim()
             .parse::<i32>()
             .ok()
             .and_then(Pid::from_raw)
-            .filter(|process| process.as_raw_nonzero().get() > 1)
+            .filter(|id| id.as_raw_nonzero().get() > 1)
             .ok_or_else(|| format!("its lock file {} holds no process id", lock.display()))?;
-        let number = process.as_raw_nonzero();
-        // A process id is used again by others: a signal goes only to what is named as Nagios is.
-        let stat = fs::read_to_string(format!("/proc/{number}/stat"))
-            .map_err(|_| format!("the process {number} of {} is gone", lock.display()))?;
-        let (name, state) = name_and_state(&stat).unwrap_or_default();
-        if matches!(state, 'Z' | 'X') {
+        let number = id.as_raw_nonzero();
+        let process = process::Process::of(id)
+            .ok_or_else(|| format!("the process {number} of {} is gone", lock.display()))?;
+        if process.ended {
             return Err(format!("the process {number} of {} has ended", lock.display()));
         }
-        if !self.is_named(name) {
-            return Err(format!("the process {number} of {} is not Nagios but `{name}`", lock.display()));
+        if !self.is_named(&process.name) {
+            return Err(format!(
+                "the process {number} of {} is not Nagios but `{}`",
+                lock.display(),
+                process.name
+            ));
         }
-        Ok(process)
+        Ok(id)
     }
 
     /// The process that runs the program with our configuration as an argument. Of several, the oldest: Nagios forks
     /// for its checks, and what it forks begins with its command line.
-    fn in_foreground(&self) -> Option<Pid> {
+    fn visible(&self) -> Option<Pid> {
         let wanted = fs::canonicalize(&self.configuration).ok()?;
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").ok()?.flatten() {
-            let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-                continue;
-            };
-            let folder = entry.path();
-            let Ok(stat) = fs::read_to_string(folder.join("stat")) else { continue };
-            let Some((name, state)) = name_and_state(&stat) else { continue };
-            if !self.is_named(name) || matches!(state, 'Z' | 'X') {
-                continue;
-            }
-            let Ok(arguments) = fs::read(folder.join("cmdline")) else { continue };
-            let here = fs::read_link(folder.join("cwd")).unwrap_or_default();
-            let ours = arguments.split(|&byte| byte == 0).skip(1).any(|argument| {
+        let has_it = |process: &process::Process| {
+            let Ok(arguments) = fs::read(process.folder().join("cmdline")) else { return false };
+            let here = fs::read_link(process.folder().join("cwd")).unwrap_or_default();
+            arguments.split(|&byte| byte == 0).skip(1).any(|argument| {
                 let path = here.join(OsStr::from_bytes(argument));
                 fs::canonicalize(path).is_ok_and(|path| path == wanted)
-            });
-            if ours {
-                found.push((started(&stat), number));
-            }
-        }
-        found.sort_unstable();
-        found.first().and_then(|(_, number)| Pid::from_raw(*number))
+            })
+        };
+        process::Process::all()
+            .ok()?
+            .filter(|process| !process.ended && self.is_named(&process.name) && has_it(process))
+            .min_by_key(|process| (process.began, process.id.as_raw_nonzero()))
+            .map(|process| process.id)
     }
 
     fn is_named(&self, name: &str) -> bool {
@@ -136,7 +147,8 @@ impl Process {
         if let Some(command) = &self.reload_command {
             run(command)?;
         } else {
-            let process = self.find().map_err(|reason| format!("Nagios is not running: {reason}"))?;
+            let process =
+                self.find().map_err(|missing| format!("Nagios is not running: {}", missing.reason))?;
             kill_process(process, Signal::HUP).map_err(|error| {
                 format!(
                     "cannot send SIGHUP to Nagios (process {}): {error}; run `publish` as a user who may, or set \
@@ -151,14 +163,15 @@ impl Process {
             if identity(&cache).is_some_and(|now| Some(now) != before) {
                 // Nagios writes the cache when it has accepted everything; then it must still be there.
                 std::thread::sleep(STEADY);
-                return self
-                    .find()
-                    .map(drop)
-                    .map_err(|reason| format!("Nagios ended after the reload: {reason}"));
+                return match self.running() {
+                    Running::No { reason } => Err(format!("Nagios ended after the reload: {reason}")),
+                    Running::Yes { .. } | Running::Unknown { .. } => Ok(()),
+                };
             }
             // A restart by the administrator's command has a moment without a process.
             if self.reload_command.is_none() {
-                self.find().map_err(|reason| format!("Nagios ended instead of reloading: {reason}"))?;
+                self.find()
+                    .map_err(|missing| format!("Nagios ended instead of reloading: {}", missing.reason))?;
             }
             if Instant::now() > deadline {
                 return Err(format!(
@@ -217,25 +230,46 @@ fn identity(path: &Path) -> Option<Identity> {
     Some(Identity { inode: metadata.ino(), size: metadata.size(), modified: metadata.modified().ok()? })
 }
 
-/// The name and the state in `/proc/PID/stat`, `PID (NAME) STATE …` (proc(5)).
-fn name_and_state(stat: &str) -> Option<(&str, char)> {
-    let (before, after) = stat.rsplit_once(')')?;
-    let (_, name) = before.split_once('(')?;
-    Some((name, after.trim_start().chars().next()?))
-}
-
-/// When a process started, in the kernel's ticks: the 22nd field of its stat.
-fn started(stat: &str) -> u64 {
-    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
-    after.split_whitespace().nth(19).and_then(|field| field.parse().ok()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn beside_a_lock_file_that_cannot_be_read(folder: &Path) -> Process {
+        // Root can read everything but a folder.
+        let lock = folder.join("nagios.pid");
+        fs::create_dir(&lock).unwrap();
+        let configuration = folder.join("nagios.cfg");
+        fs::write(&configuration, format!("lock_file={}\n", lock.display())).unwrap();
+        Process { program: "/usr/sbin/nagios4".into(), configuration, reload_command: None }
+    }
+
     #[test]
-    fn names_with_brackets_are_read() {
-        assert_eq!(name_and_state("12 (a) b) S 1 2"), Some(("a) b", 'S')));
+    fn what_may_not_be_seen_is_not_said_to_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let nagios = beside_a_lock_file_that_cannot_be_read(folder.path());
+        let Running::Unknown { reason } = nagios.running() else { panic!("{:?}", nagios.running()) };
+        assert!(reason.contains("nagios.pid cannot be read (Is a directory"), "{reason}");
+        fs::remove_dir(folder.path().join("nagios.pid")).unwrap();
+        let Running::No { reason } = nagios.running() else { panic!("{:?}", nagios.running()) };
+        assert!(reason.contains("nagios.pid is not there, and no process is seen"), "{reason}");
+    }
+
+    #[test]
+    fn a_nagios_whose_lock_file_cannot_be_read_is_found_by_its_arguments() {
+        let folder = tempfile::tempdir().unwrap();
+        let nagios = beside_a_lock_file_that_cannot_be_read(folder.path());
+        let program = folder.path().join("nagios-of-test");
+        std::os::unix::fs::symlink("/bin/sh", &program).unwrap();
+        let mut child = Command::new(&program)
+            .args(["-c", "echo; read line"])
+            .arg(&nagios.configuration)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        assert_eq!(nagios.running(), Running::Yes { process: child.id() });
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 }
