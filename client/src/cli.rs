@@ -9,7 +9,8 @@ use monitoring_info::host::NameError;
 use monitoring_info::overrides::Pattern;
 use ssh_key::Fingerprint;
 
-const EXIT_STATUS: &str = "\
+/// What the exit status says: a line for each behind the first.
+pub const EXIT_STATUS: &str = "\
 Exit status:
   0  done, or nothing to do
   1  a definition was refused, or faults were found

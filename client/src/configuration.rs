@@ -19,8 +19,60 @@ use ssh_key::{Fingerprint, HashAlg};
 
 use crate::root::{CONFIGURATION, Root, Unreadable};
 
-const KEYS: [&str; 7] =
-    ["server", "name", "address", "tags", "server-fingerprint", "trust-on-first-use", "bind-address"];
+/// A key of the file: the parser, its suggestions and the man page know of no other.
+#[derive(Debug)]
+pub struct Key {
+    /// What stands before the `=`.
+    pub name: &'static str,
+    /// What may stand after it.
+    pub value: &'static str,
+    /// What it means, and what holds without it.
+    pub summary: &'static str,
+}
+
+/// All keys.
+pub static KEYS: [Key; 7] = [
+    Key {
+        name: "server",
+        value: "[USER@]HOST[:PORT], …",
+        summary: "The monitoring servers; each gets every registration. The user is auto-monitor and the port 2929 \
+                  where they are not given; an IPv6 address stands in brackets. Without this key, those count that \
+                  auto-monitor enrol SERVER was told of.",
+    },
+    Key {
+        name: "server-fingerprint",
+        value: "SHA256:… or HOST=SHA256:…, …",
+        summary: "The fingerprint of the servers' key, for all of them or for each; on the server, ssh-keygen -lf \
+                  /var/lib/auto-monitor-server-nagios/endpoint/ssh_host_ed25519_key.pub shows it. With it, nobody is asked at first contact.",
+    },
+    Key {
+        name: "trust-on-first-use",
+        value: "yes or no",
+        summary: "Whether whoever answers first for a server without a known key is believed, once. Default: no.",
+    },
+    Key {
+        name: "name",
+        value: "FQDN",
+        summary: "The name that this host asks for. Default: the system's host name, completed by /etc/hosts or the \
+                  search domain of /etc/resolv.conf.",
+    },
+    Key {
+        name: "address",
+        value: "ADDRESS",
+        summary: "The address that is to be probed; it counts where the host's name resolves to it. Default: the one \
+                  that the host connects from.",
+    },
+    Key {
+        name: "tags",
+        value: "TAG, …",
+        summary: "Each becomes a host group of the monitoring engine, auto-monitor-tag-TAG. Default: none.",
+    },
+    Key {
+        name: "bind-address",
+        value: "ADDRESS",
+        summary: "The address of this host that connections to servers are made from. Default: the system's choice.",
+    },
+];
 
 /// What `client.conf` says.
 #[derive(Debug, Clone, Default)]
@@ -147,8 +199,9 @@ impl Reader {
                 ),
             },
             other => {
-                let help = suggestion(other, KEYS).map_or_else(
-                    || format!("the keys are {}", KEYS.join(", ")),
+                let names = || KEYS.iter().map(|key| key.name);
+                let help = suggestion(other, names()).map_or_else(
+                    || format!("the keys are {}", names().collect::<Vec<_>>().join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );
                 self.fault(entry.key_place, format!("unknown key {}", quoted(other)), help);

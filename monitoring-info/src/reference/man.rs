@@ -25,7 +25,7 @@ pub fn man_page(version: &str) -> String {
     page.overrides();
     page.examples();
     page.section("SEE ALSO");
-    page.text("`auto-monitor`(1), `auto-monitor-server`(1)");
+    page.text("`auto-monitor`(1), `auto-monitor-server`(8)");
     page.0.to_roff()
 }
 
