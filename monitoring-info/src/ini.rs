@@ -10,8 +10,9 @@ use std::collections::HashMap;
 
 use ini::{Ini, ParseOption};
 
-use crate::diagnostic::{Place, Problem, secret};
+use crate::diagnostic::{PROBLEMS_MAX, Place, Problem};
 use crate::host::quoted;
+use crate::secret::password_at;
 
 mod line;
 
@@ -21,8 +22,6 @@ use line::{Fault, Line, lines};
 pub const FILE_MAX: usize = 64 * 1024;
 /// The largest value in bytes.
 pub const VALUE_MAX: usize = 4 * 1024;
-/// The faults reported of one file; a file that is no INI file at all has one on every line.
-pub const PROBLEMS_MAX: usize = 100;
 
 /// A file's sections in order, with places. Made by [`Document::parse`].
 #[derive(Debug, Clone, Default)]
@@ -104,8 +103,8 @@ impl<'a> Source<'a> {
         let before = self.0.get(..spot.offset).and_then(|text| text.lines().next_back());
         !line.contains('=')
             && !line.starts_with('[')
-            && secret(line).is_none()
-            && before.is_some_and(|line| secret(line).is_some())
+            && password_at(line).is_none()
+            && before.is_some_and(|line| password_at(line).is_some())
     }
 }
 

@@ -14,6 +14,7 @@ pub mod probe;
 pub mod published;
 pub mod reference;
 pub mod registration;
+mod secret;
 pub mod server_address;
 pub mod service;
 pub mod state;

@@ -6,6 +6,7 @@
 
 use crate::definition::Definition;
 use crate::probe::{Own, Probe, Run, Subject};
+use crate::secret;
 use crate::value::{self, Value, ValueKind};
 
 macro_rules! kinds {
@@ -116,7 +117,7 @@ pub enum Ssl {
 
 /// May stand for `password` in any type that has one; the client reads it at registration.
 pub static PASSWORD_FILE: Key = Key {
-    name: "password_file",
+    name: secret::PASSWORD_FILE,
     value: &value::PATH,
     default: Default::Absent,
     summary: "a file on this host whose first line is the password; stands for `password`",

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use invariants::settled;
-use monitoring_info::diagnostic::{Problem, Severity};
-use monitoring_info::ini::{Document, FILE_MAX, PROBLEMS_MAX};
+use monitoring_info::diagnostic::{PROBLEMS_MAX, Problem, Severity};
+use monitoring_info::ini::{Document, FILE_MAX};
 use proptest::prelude::*;
 
 mod invariants;

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Definition;
-use crate::diagnostic::{Problem, Severity, suggestion};
+use crate::diagnostic::{PROBLEMS_MAX, Problem, Severity, suggestion};
 use crate::host::{ServiceName, article, quoted};
-use crate::ini::PROBLEMS_MAX;
 use crate::service::{Default, KINDS, Kind, PASSWORD_FILE, Rule, Tls};
 use crate::value::Value;
 

@@ -1,8 +1,8 @@
 //! One line of a file: which of the four kinds it is, or why it is none.
 
 use super::{Spot, VALUE_MAX};
-use crate::diagnostic::secret;
 use crate::host::{is_unprintable, quoted};
+use crate::secret::password_at;
 
 const BLANKS: [char; 2] = [' ', '\t'];
 const FORM_OF_KEYS: &str =
@@ -218,7 +218,11 @@ fn right(key: &str, value: &str) -> String {
         return format!("write `{key} = …`, or `[{key}]` if it is the name of a service");
     }
     let line = format!("{key} = {value}");
-    if secret(&line).is_some() { format!("write `{key} = …`") } else { format!("write {}", quoted(&line)) }
+    if password_at(&line).is_some() {
+        format!("write `{key} = …`")
+    } else {
+        format!("write {}", quoted(&line))
+    }
 }
 
 fn is_key(text: &str) -> bool {

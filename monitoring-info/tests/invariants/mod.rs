@@ -1,8 +1,8 @@
 //! What holds over any bytes whatever: for the property tests, and for the fuzz target `definition_file`.
 
 use monitoring_info::definition::{self, Definition};
-use monitoring_info::diagnostic::{Problem, Severity};
-use monitoring_info::ini::{Document, PROBLEMS_MAX, Section, Spot};
+use monitoring_info::diagnostic::{PROBLEMS_MAX, Problem, Severity};
+use monitoring_info::ini::{Document, Section, Spot};
 use monitoring_info::overrides::{self, Overrides, Pattern};
 use monitoring_info::registration::{Judged, Sent};
 
