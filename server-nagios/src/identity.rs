@@ -1,11 +1,12 @@
 //! Who this process is, whose the state is, and what this machine is called.
 
+use std::ffi::CString;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
-use nix::unistd::{Uid, User};
+use nix::unistd::{Gid, Uid, User};
 
 /// The name of this machine, with its domain if it knows it.
 ///
@@ -50,14 +51,77 @@ pub fn owner(state: &Path) -> anyhow::Result<String> {
 /// # Errors
 /// The account cannot be looked up or taken on.
 pub fn become_owner(state: &Path) -> anyhow::Result<()> {
-    let Ok(metadata) = std::fs::metadata(state) else { return Ok(()) };
-    if !Uid::effective().is_root() || metadata.uid() == 0 {
-        return Ok(());
-    }
-    let user = account(Uid::from_raw(metadata.uid()))?;
+    let Some((user, _)) = other_owner(state)? else { return Ok(()) };
     let doing = || format!("cannot become {}, whose {} is", user.name, state.display());
-    let name = std::ffi::CString::new(user.name.as_str()).with_context(doing)?;
-    nix::unistd::initgroups(&name, user.gid).with_context(doing)?;
+    nix::unistd::initgroups(&c_name(&user)?, user.gid).with_context(doing)?;
     nix::unistd::setgid(user.gid).with_context(doing)?;
     nix::unistd::setuid(user.uid).with_context(doing)
+}
+
+/// The same, for a command that has to reach the engine [as root](as_root) too. What it writes belongs to the account
+/// and to the group of the state folder, which may be the engine's; and it is written with the account's rights, so that
+/// no link that somebody with that account has laid leads root anywhere.
+///
+/// # Errors
+/// The account cannot be looked up or taken on.
+pub fn act_as_owner(state: &Path) -> anyhow::Result<()> {
+    let Some((user, group)) = other_owner(state)? else { return Ok(()) };
+    let doing = || format!("cannot act as {}, whose {} is", user.name, state.display());
+    nix::unistd::initgroups(&c_name(&user)?, user.gid).with_context(doing)?;
+    nix::unistd::setegid(group).with_context(doing)?;
+    nix::unistd::seteuid(user.uid).with_context(doing)
+}
+
+/// Whether root runs this, and it acts as another account for the time being.
+#[must_use]
+pub fn acts_for_root() -> bool {
+    Uid::current().is_root() && !Uid::effective().is_root()
+}
+
+/// Does something as root where root [acts as another account](act_as_owner), and else as who we are.
+///
+/// # Panics
+/// The system does not let the process become root again, or act as the account again: to go on as the wrong one would
+/// be worse.
+pub fn as_root<T>(work: impl FnOnce() -> T) -> T {
+    if !acts_for_root() {
+        return work();
+    }
+    let _account = Account::leave();
+    work()
+}
+
+/// The account that the process acts as again when this goes.
+struct Account {
+    user: Uid,
+    group: Gid,
+}
+
+impl Account {
+    fn leave() -> Self {
+        let account = Self { user: Uid::effective(), group: Gid::effective() };
+        nix::unistd::seteuid(Uid::from_raw(0)).expect("a process that root runs may act as root");
+        nix::unistd::setegid(Gid::from_raw(0)).expect("root may act as every group");
+        account
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        nix::unistd::setegid(self.group).expect("root may act as every group");
+        nix::unistd::seteuid(self.user).expect("root may act as every user");
+    }
+}
+
+/// Where root runs this and the state is another account's: that account, and the state folder's group.
+fn other_owner(state: &Path) -> anyhow::Result<Option<(User, Gid)>> {
+    let Ok(metadata) = std::fs::metadata(state) else { return Ok(None) };
+    if !Uid::effective().is_root() || metadata.uid() == 0 {
+        return Ok(None);
+    }
+    Ok(Some((account(Uid::from_raw(metadata.uid()))?, Gid::from_raw(metadata.gid()))))
+}
+
+fn c_name(user: &User) -> anyhow::Result<CString> {
+    CString::new(user.name.as_str()).with_context(|| format!("no account can be called {:?}", user.name))
 }

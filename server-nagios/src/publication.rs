@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable;
 use crate::paths::Paths;
-use crate::publish::generation;
 use crate::registry;
 
 /// Why a host is not simply published.
@@ -74,7 +73,6 @@ pub fn store(paths: &Paths, notes: &BTreeMap<HostName, Note>) -> io::Result<()> 
         return Ok(());
     }
     fs::create_dir_all(&folder)?;
-    generation::hand_over(&paths.state(), &folder)?;
     let wanted: BTreeSet<PathBuf> = notes.keys().map(|name| file(paths, name)).collect();
     for entry in fs::read_dir(&folder)? {
         let path = entry?.path();
@@ -88,7 +86,6 @@ pub fn store(paths: &Paths, notes: &BTreeMap<HostName, Note>) -> io::Result<()> 
         let path = file(paths, name);
         if fs::read(&path).ok().as_ref() != Some(&bytes) {
             durable::replace(&path, &bytes, 0o640)?;
-            generation::hand_over(&paths.state(), &path)?;
         }
     }
     Ok(())

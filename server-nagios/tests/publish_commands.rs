@@ -6,6 +6,8 @@ mod site;
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -253,4 +255,54 @@ fn a_publish_that_is_killed_at_any_moment_harms_nothing() {
         fs::read_dir(site.paths.generations()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(state.iter().all(|name| name.to_str().unwrap().parse::<u64>().is_ok()), "{state:?}");
     assert!(auto_monitor_server::publication::of(&site.paths, &host("web0.example.org")).is_some());
+}
+
+/// What is below a folder and not of this user and group.
+fn strangers(folder: &Path, user: u32, group: u32) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let data = entry.metadata().unwrap();
+        if (data.uid(), data.gid()) != (user, group) {
+            found.push(entry.path());
+        }
+        if data.is_dir() {
+            found.extend(strangers(&entry.path(), user, group));
+        }
+    }
+    found
+}
+
+#[test]
+fn root_publishes_with_the_rights_of_the_account_that_the_state_belongs_to() {
+    if !rustix::process::geteuid().is_root() {
+        println!("nobody but root can give a folder away, so this says nothing");
+        return;
+    }
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let (user, group) = (nobody.uid.as_raw(), nobody.gid.as_raw());
+    let site = site();
+    site.register("web1.example.org", &["ssh", "http"]);
+    let state = site.paths.state();
+    let give = || {
+        let whose = format!("{user}:{group}");
+        assert!(Command::new("chown").arg("-hR").arg(whose).arg(&state).status().unwrap().success());
+    };
+    give();
+    // Nagios's own files are root's business alone.
+    let own = site.root().join("etc/nagios4/own.cfg");
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(run(&site, &["publish"]).1, "Published generation 1: 1 host, 2 services.\n");
+    assert_eq!(site.services("web1.example.org").len(), 3);
+    assert_eq!(strangers(&state, user, group), Vec::<PathBuf>::new());
+
+    // The account lays a link to where only root may write.
+    let treasure = tempfile::tempdir().unwrap();
+    fs::rename(state.join("generations"), state.join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(treasure.path(), state.join("generations")).unwrap();
+    site.register("web2.example.org", &["ssh"]);
+    give();
+    let (status, _, complaint) = run(&site, &["publish"]);
+    assert_eq!(status, 2, "{complaint}");
+    assert!(complaint.contains("Permission denied"), "{complaint}");
+    assert_eq!(fs::read_dir(treasure.path()).unwrap().count(), 0);
 }

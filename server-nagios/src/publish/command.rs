@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use monitoring_info::registration::Standing;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Published, generation, once, watch};
+use super::{Error, Published, once, watch};
 use crate::configuration::Configuration;
 use crate::durable;
 use crate::paths::Paths;
 use crate::table::count;
-use crate::{BAD_NEWS, COULD_NOT_RUN, Context, cli};
+use crate::{BAD_NEWS, COULD_NOT_RUN, Context, cli, identity};
 
 /// How the last publish went, for `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,9 +40,7 @@ impl LastPublish {
         // It is for people alone. Where it cannot be written (a full disk), the publish has failed for the same reason
         // and said so.
         if let Ok(bytes) = serde_json::to_vec(self) {
-            let path = Self::path(paths);
-            let _ = durable::replace(&path, &bytes, 0o640)
-                .and_then(|()| generation::hand_over(&paths.state(), &path));
+            let _ = durable::replace(&Self::path(paths), &bytes, 0o640);
         }
     }
 }
@@ -76,6 +74,7 @@ pub(super) fn told(error: &Error) -> String {
 /// The configuration cannot be read, or the result cannot be printed.
 pub fn publish(context: &Context, arguments: cli::Publish) -> anyhow::Result<ExitCode> {
     let cli::Publish { watch, confirm_removal, output } = arguments;
+    identity::act_as_owner(&context.paths.state())?;
     if watch {
         return watch::watch(context);
     }

@@ -19,7 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -122,7 +122,6 @@ impl Manifest {
 /// A set that is being made.
 #[derive(Debug)]
 pub(super) struct Staging {
-    state: PathBuf,
     folder: PathBuf,
     current: PathBuf,
     generations: PathBuf,
@@ -142,7 +141,6 @@ impl Staging {
     ) -> Result<Self, Error> {
         let generations = paths.generations();
         let staging = Self {
-            state: paths.state(),
             folder: generations.join(STAGING),
             current: paths.current(),
             scratch: generations.join(SCRATCH),
@@ -166,7 +164,7 @@ impl Staging {
             &staging.folder.join(ENTRY),
             &staging.scratch,
         ] {
-            staging.make_folder(folder)?;
+            make_folder(folder)?;
         }
         Ok(staging)
     }
@@ -231,15 +229,6 @@ impl Staging {
         self.write(&Path::new(self.engine).join(path), text.as_bytes(), 0o644)
     }
 
-    fn make_folder(&self, path: &Path) -> Result<(), Error> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(path)
-            .and_then(|()| hand_over(&self.state, path))
-            .map_err(|source| Error::File { action: "make the folder", path: path.to_owned(), source })
-    }
-
     /// Writes a new file, without making it durable. A file of that name goes first: it may be a link to a published
     /// one.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
@@ -252,7 +241,6 @@ impl Staging {
         let mut file = File::options().write(true).create_new(true).mode(mode).open(&path).map_err(fail)?;
         // The umask may have taken bits away that the engine's group needs.
         file.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
-        hand_over(&self.state, &path).map_err(fail)?;
         file.write_all(content).map_err(fail)
     }
 
@@ -287,14 +275,12 @@ fn document(name: &HostName) -> PathBuf {
     Path::new("published").join(format!("{name}.json"))
 }
 
-/// Makes what root has made the state folder's owner's and group's: the endpoint and the engine's group read it, and the
-/// next publish may not be root's.
-pub(crate) fn hand_over(state: &Path, path: &Path) -> io::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let owner = fs::metadata(state)?;
-    lchown(path, Some(owner.uid()), Some(owner.gid()))
+fn make_folder(path: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|source| Error::File {
+        action: "make the folder",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn remove_folder(path: &Path) -> Result<(), Error> {
@@ -366,8 +352,7 @@ pub(super) fn taken(paths: &Paths) -> Option<u64> {
 pub(super) fn note_taken(paths: &Paths, generation: u64) {
     let file = taken_file(paths);
     // Where it cannot be written, the next publish has the engine read once more, which harms nobody.
-    let _ = durable::replace(&file, format!("{generation}\n").as_bytes(), 0o640)
-        .and_then(|()| hand_over(&paths.state(), &file));
+    let _ = durable::replace(&file, format!("{generation}\n").as_bytes(), 0o640);
 }
 
 /// Removes generations that are neither current nor among the newest, and what an interrupted publish has left.

@@ -10,7 +10,8 @@
 //! configuration and to write to its command file: `reload-command = printf '[%s] RESTART_PROCESS\n' "$(date +%s)" >
 //! FILE`. The link is root's to make, once: a package makes the empty folder `generations/0/entry`, `current` that names
 //! `generations/0`, and then the link, because Nagios does not start while it leads nowhere. Run by root, as a person
-//! does, what a publish writes is handed over to that account.
+//! does, a publish [acts as that account](identity::act_as_owner), and is root only while it looks at Nagios, tells it
+//! to reload, and makes the link.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,6 +27,7 @@ use self::process::Process;
 use self::templates::{BASE, HOST, HOSTGROUPS, Templates};
 use self::verify::Verification;
 use crate::configuration::Configuration;
+use crate::identity;
 use crate::paths::Paths;
 use crate::target::{
     Activation, ENTRY, EngineError, File, Group, Host, Running, Target, TemplateError, Verdict,
@@ -119,6 +121,49 @@ impl Nagios {
         let bytes = fs::read(&cache).map_err(|error| format!("cannot read {}: {error}", cache.display()))?;
         let mark = format!("\tcommand_name\t{MARK}\n");
         Ok(bytes.windows(mark.len()).any(|window| window == mark.as_bytes()))
+    }
+
+    fn link_in(&self) -> Result<(), String> {
+        let link = self.link();
+        let wanted = self.published();
+        let by_hand = |why: String| {
+            Err(format!(
+                "{why}; Nagios does not read what is published until somebody runs, with the right to: ln -sfn {} {}",
+                wanted.display(),
+                link.display()
+            ))
+        };
+        match fs::read_link(&link) {
+            Ok(there) if there == wanted => Ok(()),
+            // By another way to the same place.
+            Ok(_)
+                if fs::canonicalize(&link)
+                    .is_ok_and(|there| fs::canonicalize(&wanted).is_ok_and(|wanted| there == wanted)) =>
+            {
+                Ok(())
+            }
+            Ok(there) => by_hand(format!("{} points to {}", link.display(), there.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match symlink(&wanted, &link) {
+                Ok(()) => Ok(()),
+                Err(error) => by_hand(format!("cannot make the link {}: {error}", link.display())),
+            },
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(format!(
+                "{} is not a link; move it away, and run `auto-monitor-server publish`",
+                link.display()
+            )),
+            Err(error) => by_hand(format!("cannot read the link {}: {error}", link.display())),
+        }
+    }
+
+    fn link_out(&self) -> Result<(), String> {
+        let link = self.link();
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!(
+                "cannot remove {}: {error}; Nagios does not start while it leads nowhere",
+                link.display()
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The folder that our link must point to.
@@ -274,62 +319,27 @@ impl Target for Nagios {
     }
 
     fn verify(&self, set: Option<&Path>, scratch: &Path) -> Result<Verdict, EngineError> {
-        self.verification(set, scratch).run()
+        ask(scratch, |scratch| self.verification(set, scratch).run())
     }
 
     fn own_hosts(&self, scratch: &Path) -> Result<BTreeSet<String>, EngineError> {
-        self.verification(None, scratch).hosts()
+        ask(scratch, |scratch| self.verification(None, scratch).hosts())
     }
 
     fn running(&self) -> Running {
-        self.process().running()
+        identity::as_root(|| self.process().running())
     }
 
     fn include(&self) -> Result<(), String> {
-        let link = self.link();
-        let wanted = self.published();
-        let by_hand = |why: String| {
-            Err(format!(
-                "{why}; Nagios does not read what is published until somebody runs, with the right to: ln -sfn {} {}",
-                wanted.display(),
-                link.display()
-            ))
-        };
-        match fs::read_link(&link) {
-            Ok(there) if there == wanted => Ok(()),
-            // By another way to the same place.
-            Ok(_)
-                if fs::canonicalize(&link)
-                    .is_ok_and(|there| fs::canonicalize(&wanted).is_ok_and(|wanted| there == wanted)) =>
-            {
-                Ok(())
-            }
-            Ok(there) => by_hand(format!("{} points to {}", link.display(), there.display())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match symlink(&wanted, &link) {
-                Ok(()) => Ok(()),
-                Err(error) => by_hand(format!("cannot make the link {}: {error}", link.display())),
-            },
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(format!(
-                "{} is not a link; move it away, and run `auto-monitor-server publish`",
-                link.display()
-            )),
-            Err(error) => by_hand(format!("cannot read the link {}: {error}", link.display())),
-        }
+        identity::as_root(|| self.link_in())
     }
 
     fn exclude(&self) -> Result<(), String> {
-        let link = self.link();
-        match fs::remove_file(&link) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!(
-                "cannot remove {}: {error}; Nagios does not start while it leads nowhere",
-                link.display()
-            )),
-            _ => Ok(()),
-        }
+        identity::as_root(|| self.link_out())
     }
 
     fn activate(&self) -> Activation {
-        self.process().reload()
+        identity::as_root(|| self.process().reload())
     }
 
     fn watched_files(&self) -> Vec<PathBuf> {
@@ -377,6 +387,22 @@ impl Target for Nagios {
             "set contact-groups in server.conf, e.g. `contact-groups = admins`".to_owned()
         }
     }
+}
+
+/// Asks Nagios about its configuration, which may be root's alone to read. But root writes nothing below a folder of
+/// another account's, which could lay a link there.
+fn ask<T>(scratch: &Path, question: impl FnOnce(&Path) -> Result<T, EngineError>) -> Result<T, EngineError> {
+    if !identity::acts_for_root() {
+        return question(scratch);
+    }
+    identity::as_root(|| {
+        let own = tempfile::tempdir().map_err(|source| EngineError::File {
+            action: "make a folder in",
+            path: std::env::temp_dir(),
+            source,
+        })?;
+        question(own.path())
+    })
 }
 
 /// The files below a folder that Nagios reads, without what our link leads to. What cannot be read is left out: Nagios
