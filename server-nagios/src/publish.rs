@@ -35,10 +35,12 @@ mod command;
 pub(crate) mod generation;
 pub(crate) mod guard;
 pub(crate) mod inputs;
+mod last;
 pub(crate) mod trial;
 mod watch;
 
-pub use command::{LastPublish, publish};
+pub use command::publish;
+pub use last::LastPublish;
 
 /// Why nothing was published. The last good set stays in force, whatever it was.
 #[derive(Debug, thiserror::Error)]

@@ -1,72 +1,14 @@
 //! The command `publish`.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::process::ExitCode;
 
-use jiff::Timestamp;
 use monitoring_info::registration::Standing;
-use serde::{Deserialize, Serialize};
 
-use super::{Error, Published, once, watch};
-use crate::configuration::Configuration;
-use crate::durable;
-use crate::paths::Paths;
+use super::last::{recorded, told};
+use super::{Error, Published, watch};
 use crate::table::count;
 use crate::{BAD_NEWS, COULD_NOT_RUN, Context, cli, identity};
-
-/// How the last publish went, for `status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastPublish {
-    /// When.
-    pub at: Timestamp,
-    /// Why nothing was published; none when something was, or nothing had to be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-impl LastPublish {
-    fn path(paths: &Paths) -> std::path::PathBuf {
-        paths.state().join("last-publish.json")
-    }
-
-    /// What was kept of it; none before the first.
-    #[must_use]
-    pub fn load(paths: &Paths) -> Option<Self> {
-        serde_json::from_slice(&fs::read(Self::path(paths)).ok()?).ok()
-    }
-
-    fn store(&self, paths: &Paths) {
-        // It is for people alone. Where it cannot be written (a full disk), the publish has failed for the same reason
-        // and said so.
-        if let Ok(bytes) = serde_json::to_vec(self) {
-            let _ = durable::replace(&Self::path(paths), &bytes, 0o640);
-        }
-    }
-}
-
-/// Publishes once, and keeps how it went.
-pub(super) fn recorded(
-    paths: &Paths,
-    configuration: &Configuration,
-    confirm_removal: bool,
-) -> Result<Published, Error> {
-    let outcome = once(paths, configuration, confirm_removal);
-    let error = outcome.as_ref().err().map(told);
-    LastPublish { at: Timestamp::now(), error }.store(paths);
-    outcome
-}
-
-/// An error with its causes, in one text.
-pub(super) fn told(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
-}
 
 /// Runs the command.
 ///

@@ -16,7 +16,7 @@ use notify::{Event, EventKind, RecursiveMode, Watcher};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::command::{recorded, told};
+use super::last::{recorded, told};
 use super::{Error, Published};
 use crate::Context;
 use crate::configuration::Configuration;
