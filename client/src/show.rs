@@ -310,7 +310,14 @@ impl ShownProbe {
             (None, own) => format!(
                 "{} {}",
                 paint(NEXT, own.unwrap_or_default()),
-                paint(DIM, format!("(auto-monitor's own: {})", self.summary.unwrap_or_default()))
+                // Where one of our own probes comes to be, this goes.
+                paint(
+                    DIM,
+                    format!(
+                        "(auto-monitor's own, not part of this version, so UNKNOWN: {})",
+                        self.summary.unwrap_or_default()
+                    )
+                )
             ),
         };
         match self.name {
