@@ -1,8 +1,20 @@
-//! Files that are either old or new, whatever happens in between, and locks.
+//! Files that are either old or new, whatever happens in between; locks; and what failed.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What could not be done to a file or folder.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct FileError {
+    /// `read`, `write`, …
+    pub action: &'static str,
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
 
 /// What the names of files begin with that are not written to their end.
 pub const UNFINISHED: &str = ".new-";

@@ -33,7 +33,7 @@ use monitoring_info::registration::Enrolment;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::durable;
+use crate::durable::{self, FileError};
 use crate::paths::Paths;
 use crate::registry;
 
@@ -133,15 +133,8 @@ impl Standing {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file system.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// `read`, `write`, …
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(FileError),
     /// A file that is not ours, or damaged.
     #[error("{} is damaged; remove it, and the host can enrol again", path.display())]
     Damaged {
@@ -173,7 +166,7 @@ pub enum Error {
 }
 
 fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
-    move |source| Error::File { action, path: path.to_owned(), source }
+    move |source| Error::File(FileError { action, path: path.to_owned(), source })
 }
 
 fn pending_folder(paths: &Paths) -> PathBuf {

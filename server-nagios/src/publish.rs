@@ -11,7 +11,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -24,7 +23,7 @@ use self::inputs::{Inputs, Watched, Wish};
 use self::trial::{Settled, Trial};
 use crate::administrator;
 use crate::configuration::Configuration;
-use crate::durable::Lock;
+use crate::durable::{FileError, Lock};
 use crate::paths::Paths;
 use crate::publication::{self, Note};
 use crate::registry::{self, Withdrawn};
@@ -46,15 +45,8 @@ pub use last::LastPublish;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder of ours.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// `read`, `write`, …
-        action: &'static str,
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(FileError),
     /// The registry cannot be read.
     #[error(transparent)]
     Registry(registry::Error),
@@ -170,14 +162,12 @@ pub struct Published {
 /// Nothing was published, and the last good set stays.
 pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool) -> Result<Published, Error> {
     let state = paths.state();
-    fs::create_dir_all(&state).map_err(|source| Error::File {
-        action: "make the folder",
-        path: state.clone(),
-        source,
+    fs::create_dir_all(&state).map_err(|source| {
+        Error::File(FileError { action: "make the folder", path: state.clone(), source })
     })?;
     let lock = state.join("publish.lock");
-    let _lock =
-        Lock::wait(&lock).map_err(|source| Error::File { action: "lock", path: lock.clone(), source })?;
+    let _lock = Lock::wait(&lock)
+        .map_err(|source| Error::File(FileError { action: "lock", path: lock.clone(), source }))?;
 
     // Twice: the first tells which files count, the second reads them after their states were taken.
     let files = inputs::file_states(&Nagios::new(paths, configuration)?);

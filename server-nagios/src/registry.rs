@@ -13,7 +13,7 @@ use monitoring_info::host::HostName;
 use monitoring_info::registration::Registration;
 use serde::{Deserialize, Serialize};
 
-use crate::durable;
+use crate::durable::{self, FileError};
 use crate::paths::Paths;
 
 /// A host in the registry.
@@ -53,15 +53,8 @@ pub enum Withdrawn {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file system.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// `read`, `write`, …
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(FileError),
     /// A file that is not ours, or damaged.
     #[error("{} is damaged; the host's next registration replaces it", path.display())]
     Damaged {
@@ -83,7 +76,7 @@ pub fn load(paths: &Paths, name: &HostName) -> Result<Option<Record>, Error> {
             serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Damaged { path, source })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::File { action: "read", path, source }),
+        Err(source) => Err(Error::File(FileError { action: "read", path, source })),
     }
 }
 
@@ -107,7 +100,8 @@ pub fn store(paths: &Paths, record: &Record) -> Result<(), Error> {
     let mut bytes =
         serde_json::to_vec_pretty(record).map_err(|source| Error::Damaged { path: path.clone(), source })?;
     bytes.push(b'\n');
-    durable::replace(&path, &bytes, 0o640).map_err(|source| Error::File { action: "write", path, source })
+    durable::replace(&path, &bytes, 0o640)
+        .map_err(|source| Error::File(FileError { action: "write", path, source }))
 }
 
 /// Marks a host as to be watched no longer, which is durable when this returns; whether that is new. What the
@@ -157,7 +151,7 @@ pub fn touch(paths: &Paths, name: &HostName) -> Result<(), Error> {
         .mode(0o640)
         .open(&path)
         .and_then(|file| file.set_modified(std::time::SystemTime::now()))
-        .map_err(|source| Error::File { action: "write", path, source })
+        .map_err(|source| Error::File(FileError { action: "write", path, source }))
 }
 
 /// When a host was last heard from; none if never.
@@ -170,7 +164,7 @@ pub fn last_seen(paths: &Paths, name: &HostName) -> Result<Option<Timestamp>, Er
         // A clock so far off that the time is none is no reason to fail.
         Ok(time) => Ok(Timestamp::try_from(time).ok()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::File { action: "read", path, source }),
+        Err(source) => Err(Error::File(FileError { action: "read", path, source })),
     }
 }
 
@@ -180,7 +174,7 @@ pub fn last_seen(paths: &Paths, name: &HostName) -> Result<Option<Timestamp>, Er
 /// The folder cannot be read.
 pub fn names(paths: &Paths) -> Result<Vec<HostName>, Error> {
     let folder = paths.registry();
-    let fail = |source| Error::File { action: "read", path: folder.clone(), source };
+    let fail = |source| Error::File(FileError { action: "read", path: folder.clone(), source });
     let mut names = Vec::new();
     for entry in fs::read_dir(&folder).map_err(fail)? {
         let file = entry.map_err(fail)?.file_name();

@@ -214,7 +214,7 @@ impl Session<'_> {
             (Some(secret), true) => {
                 match token::redeem(self.paths, &ledger, secret, &request.name, &self.fingerprint) {
                     Ok(id) => Some(format!("token {id}")),
-                    Err(error @ token::Error::File { .. }) => return Err(error.into()),
+                    Err(error @ token::Error::File(_)) => return Err(error.into()),
                     Err(error) => {
                         return self.refuse(No::new(RefusalCode::Token, error.to_string()).help(
                             "ask the server's administrator for a new one (auto-monitor-server token create), or \

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use monitoring_info::host::{HostName, ServiceName, Tag};
 
 use crate::administrator::HostOverride;
+use crate::durable::FileError;
 
 pub mod nagios;
 
@@ -161,15 +162,8 @@ pub struct TemplateError {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// A file or folder.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// `read`, `write`, …
-        action: &'static str,
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(FileError),
     /// The engine's program did not start.
     #[error("cannot run {}; install the engine, or set `{setting}` in server.conf", program.display())]
     Program {

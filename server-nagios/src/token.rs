@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 use ssh_key::rand_core::{OsRng, RngCore};
 
 use crate::cli;
+use crate::durable::FileError;
 use crate::enrolment::Ledger;
 use crate::paths::Paths;
 use crate::table::Table;
@@ -74,15 +75,8 @@ pub enum Error {
         name: HostName,
     },
     /// The file system.
-    #[error("cannot {action} {}", path.display())]
-    File {
-        /// `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(FileError),
 }
 
 fn folder(paths: &Paths) -> PathBuf {
@@ -98,7 +92,7 @@ fn store(paths: &Paths, hash: &str, token: &Token) -> Result<(), Error> {
     serde_json::to_vec_pretty(token)
         .map_err(io::Error::from)
         .and_then(|bytes| durable::replace(&path, &bytes, 0o600))
-        .map_err(|source| Error::File { action: "write", path, source })
+        .map_err(|source| Error::File(FileError { action: "write", path, source }))
 }
 
 fn load(paths: &Paths, hash: &str) -> Result<Option<Token>, Error> {
@@ -106,7 +100,7 @@ fn load(paths: &Paths, hash: &str) -> Result<Option<Token>, Error> {
     match fs::read(&path).and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from)) {
         Ok(token) => Ok(Some(token)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::File { action: "read", path, source }),
+        Err(source) => Err(Error::File(FileError { action: "read", path, source })),
     }
 }
 

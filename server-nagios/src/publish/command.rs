@@ -37,7 +37,7 @@ fn status(outcome: &Result<Published, Error>) -> u8 {
     match outcome {
         Ok(published) if published.notes.values().any(|note| bad(note.publication.standing)) => BAD_NEWS,
         Ok(_) => 0,
-        Err(Error::File { .. } | Error::Registry(_) | Error::Engine(_)) => COULD_NOT_RUN,
+        Err(Error::File(_) | Error::Registry(_) | Error::Engine(_)) => COULD_NOT_RUN,
         Err(_) => BAD_NEWS,
     }
 }

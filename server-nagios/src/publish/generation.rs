@@ -27,7 +27,7 @@ use monitoring_info::host::HostName;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use crate::durable;
+use crate::durable::{self, FileError};
 use crate::paths::Paths;
 use crate::publication::Note;
 use crate::target::{ENTRY, Group, Target};
@@ -108,13 +108,11 @@ impl Manifest {
     pub(crate) fn current(paths: &Paths) -> Result<Option<Self>, Error> {
         let path = paths.current().join("manifest.json");
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| Error::File {
-                action: "understand",
-                path,
-                source: error.into(),
-            }),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|error| Error::File(FileError { action: "understand", path, source: error.into() })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::File { action: "read", path, source }),
+            Err(source) => Err(Error::File(FileError { action: "read", path, source })),
         }
     }
 }
@@ -193,7 +191,8 @@ impl Staging {
         if let Some(old) = self.placed.remove(name) {
             for path in [Path::new(self.engine).join(&old.path), document(name)] {
                 let path = self.folder.join(path);
-                fs::remove_file(&path).map_err(|source| Error::File { action: "remove", path, source })?;
+                fs::remove_file(&path)
+                    .map_err(|source| Error::File(FileError { action: "remove", path, source }))?;
             }
         }
         let Some(piece) = piece else { return Ok(()) };
@@ -221,7 +220,7 @@ impl Staging {
         fs::hard_link(&from, &to)
             // File systems without links, or a file with too many.
             .or_else(|_| fs::copy(&from, &to).map(drop))
-            .map_err(|source| Error::File { action: "write", path: to, source })
+            .map_err(|source| Error::File(FileError { action: "write", path: to, source }))
     }
 
     /// Writes a file that belongs to no single host.
@@ -233,7 +232,7 @@ impl Staging {
     /// one.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
         let path = self.folder.join(path);
-        let fail = |source| Error::File { action: "write", path: path.clone(), source };
+        let fail = |source| Error::File(FileError { action: "write", path: path.clone(), source });
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
             _ => {}
@@ -250,18 +249,17 @@ impl Staging {
         let entry = target.entry(&folder.join(self.engine));
         self.write(&Path::new(ENTRY).join(&entry.path), entry.text.as_bytes(), 0o644)?;
         let path = self.folder.join("manifest.json");
-        let bytes = serde_json::to_vec(manifest).map_err(|error| Error::File {
-            action: "write",
-            path: path.clone(),
-            source: error.into(),
+        let bytes = serde_json::to_vec(manifest).map_err(|error| {
+            Error::File(FileError { action: "write", path: path.clone(), source: error.into() })
         })?;
         self.write(&path, &bytes, 0o640)?;
-        let sync = |source: io::Error| Error::File { action: "sync", path: self.folder.clone(), source };
+        let sync =
+            |source: io::Error| Error::File(FileError { action: "sync", path: self.folder.clone(), source });
         let staged = File::open(&self.folder).map_err(sync)?;
         rustix::fs::syncfs(&staged).map_err(|error| sync(error.into()))?;
         fs::rename(&self.folder, &folder)
             .and_then(|()| durable::sync_folder(&self.generations))
-            .map_err(|source| Error::File { action: "make", path: folder, source })
+            .map_err(|source| Error::File(FileError { action: "make", path: folder, source }))
     }
 
     /// Removes what is not to stay.
@@ -276,17 +274,17 @@ fn document(name: &HostName) -> PathBuf {
 }
 
 fn make_folder(path: &Path) -> Result<(), Error> {
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(path).map_err(|source| Error::File {
-        action: "make the folder",
-        path: path.to_owned(),
-        source,
-    })
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(|source| Error::File(FileError { action: "make the folder", path: path.to_owned(), source }))
 }
 
 fn remove_folder(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(Error::File { action: "remove", path: path.to_owned(), source })
+            Err(Error::File(FileError { action: "remove", path: path.to_owned(), source }))
         }
         _ => Ok(()),
     }
@@ -300,7 +298,7 @@ fn discard(generations: &Path) -> Result<(), Error> {
 /// The numbers of the generations on disk, ascending.
 pub(super) fn numbers(paths: &Paths) -> Result<Vec<u64>, Error> {
     let folder = paths.generations();
-    let fail = |source| Error::File { action: "read", path: folder.clone(), source };
+    let fail = |source| Error::File(FileError { action: "read", path: folder.clone(), source });
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -323,7 +321,7 @@ pub(super) fn current_number(paths: &Paths) -> Option<u64> {
 /// Makes `current` name a generation, by one rename; none: removes it.
 pub(super) fn point(paths: &Paths, generation: Option<u64>) -> Result<(), Error> {
     let current = paths.current();
-    let fail = |source| Error::File { action: "replace", path: current.clone(), source };
+    let fail = |source| Error::File(FileError { action: "replace", path: current.clone(), source });
     if let Some(generation) = generation {
         let new = paths.state().join(".current-new");
         match fs::remove_file(&new) {

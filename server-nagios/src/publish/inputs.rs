@@ -67,7 +67,7 @@ impl Inputs {
         let names = match registry::names(paths) {
             Ok(names) => names,
             // Nobody has ever registered.
-            Err(registry::Error::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Err(registry::Error::File(error)) if error.source.kind() == std::io::ErrorKind::NotFound => {
                 Vec::new()
             }
             Err(error) => return Err(Error::Registry(error)),

@@ -27,6 +27,7 @@ use self::process::Process;
 use self::templates::{BASE, HOST, HOSTGROUPS, Templates};
 use self::verify::Verification;
 use crate::configuration::Configuration;
+use crate::durable::FileError;
 use crate::identity;
 use crate::paths::Paths;
 use crate::target::{
@@ -396,10 +397,8 @@ fn ask<T>(scratch: &Path, question: impl FnOnce(&Path) -> Result<T, EngineError>
         return question(scratch);
     }
     identity::as_root(|| {
-        let own = tempfile::tempdir().map_err(|source| EngineError::File {
-            action: "make a folder in",
-            path: std::env::temp_dir(),
-            source,
+        let own = tempfile::tempdir().map_err(|source| {
+            EngineError::File(FileError { action: "make a folder in", path: std::env::temp_dir(), source })
         })?;
         question(own.path())
     })

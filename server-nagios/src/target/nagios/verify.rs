@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::main_file::MainFile;
+use crate::durable::FileError;
 use crate::target::{Clash, EngineError, Fault, File, Verdict};
 
 /// Far more than 10,000 hosts take (under a second), so that only a check that hangs is ended.
@@ -92,7 +93,8 @@ impl Verification<'_> {
 
     fn precached(&self) -> Result<BTreeMap<String, BTreeSet<String>>, EngineError> {
         let path = self.scratch.join(PRECACHE);
-        let text = fs::read(&path).map_err(|source| EngineError::File { action: "read", path, source })?;
+        let text = fs::read(&path)
+            .map_err(|source| EngineError::File(FileError { action: "read", path, source }))?;
         Ok(services(&String::from_utf8_lossy(&text)))
     }
 
@@ -100,8 +102,9 @@ impl Verification<'_> {
         let configuration = self.scratch.join("nagios.cfg");
         let text = self.configuration_text()?;
         let output = self.scratch.join("output");
-        let write =
-            |path: &Path, source| EngineError::File { action: "write", path: path.to_owned(), source };
+        let write = |path: &Path, source| {
+            EngineError::File(FileError { action: "write", path: path.to_owned(), source })
+        };
         fs::write(&configuration, text).map_err(|error| write(&configuration, error))?;
         let stdout = fs::File::create(&output).map_err(|error| write(&output, error))?;
         let stderr = stdout.try_clone().map_err(|error| write(&output, error))?;
@@ -128,16 +131,14 @@ impl Verification<'_> {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        let text =
-            fs::read(&output).map_err(|source| EngineError::File { action: "read", path: output, source })?;
+        let text = fs::read(&output)
+            .map_err(|source| EngineError::File(FileError { action: "read", path: output, source }))?;
         Ok(Output { success: status.success(), text: String::from_utf8_lossy(&text).into_owned() })
     }
 
     fn configuration_text(&self) -> Result<String, EngineError> {
-        let file = MainFile::read(&self.configuration).map_err(|source| EngineError::File {
-            action: "read",
-            path: self.configuration.clone(),
-            source,
+        let file = MainFile::read(&self.configuration).map_err(|source| {
+            EngineError::File(FileError { action: "read", path: self.configuration.clone(), source })
         })?;
         let mut text = String::new();
         let mut included = false;
@@ -158,10 +159,8 @@ impl Verification<'_> {
                             included = true;
                             let mirror = self.scratch.join(format!("{MIRROR}{mirrors}"));
                             mirrors += 1;
-                            self.mirror(&folder, &way, &mirror).map_err(|source| EngineError::File {
-                                action: "mirror",
-                                path: folder,
-                                source,
+                            self.mirror(&folder, &way, &mirror).map_err(|source| {
+                                EngineError::File(FileError { action: "mirror", path: folder, source })
                             })?;
                             mirror
                         }
