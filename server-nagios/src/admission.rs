@@ -10,7 +10,7 @@ use monitoring_info::registration::Enrolment;
 use crate::enrolment::{self, Error, Key, Ledger, PENDING_DAYS, Standing};
 use crate::paths::Paths;
 use crate::table::ago;
-use crate::{BAD_NEWS, Context, cli, print};
+use crate::{BAD_NEWS, Context, cli, print, say};
 
 /// Runs `pending`.
 ///
@@ -32,35 +32,34 @@ pub fn pending(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCo
                                    "since": key.since, "replaces": holder})
             })
             .collect();
-        anstream::println!("{}", serde_json::json!({ "pending": hosts }));
+        say(serde_json::json!({ "pending": hosts }))?;
         return Ok(ExitCode::SUCCESS);
     }
     if entries.is_empty() {
-        anstream::println!("No host waits for approval.");
+        say("No host waits for approval.")?;
         return Ok(ExitCode::SUCCESS);
     }
     // A fingerprint beside the rest would not fit into 80 columns.
     for (Key { name, address, fingerprint, since, .. }, _) in &entries {
         print(format_args!("{name}  from {address}, {}\n  {fingerprint}\n", ago(*since)))?;
     }
-    anstream::println!("\nCompare the fingerprint with what `auto-monitor status` shows on the host. Then:");
+    say("\nCompare the fingerprint with what `auto-monitor status` shows on the host. Then:")?;
     for (key, holder) in &entries {
         let rivals = entries.iter().filter(|(other, _)| other.name == key.name).count() > 1;
         let who = if rivals { key.fingerprint.to_string() } else { key.name.to_string() };
         let replace = if holder.is_some() { "--replace " } else { "" };
-        anstream::println!("  auto-monitor-server approve {replace}{who}");
+        say(format_args!("  auto-monitor-server approve {replace}{who}"))?;
     }
     for (key, holder) in &entries {
         if let Some(holder) = holder {
-            anstream::println!(
+            say(format_args!(
                 "The name {} belongs to the key {holder}. If the host was not installed anew, somebody else asks for \
                  its name: auto-monitor-server reject {}",
-                key.name,
-                key.fingerprint
-            );
+                key.name, key.fingerprint
+            ))?;
         }
     }
-    anstream::println!("A host waits for {PENDING_DAYS} days.");
+    say(format_args!("A host waits for {PENDING_DAYS} days."))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -104,14 +103,14 @@ fn waiting_for(paths: &Paths, name: &HostName) -> Result<Vec<Key>, Error> {
 
 /// Why no key waits that an approval by name could mean; whether that is because one is approved. A name does not let
 /// a key in that was turned away or revoked: whoever types it may mean the host's new key, which has not asked yet.
-fn tell_why_none_waits(paths: &Paths, word: &str) -> Result<bool, Error> {
+fn tell_why_none_waits(paths: &Paths, word: &str) -> anyhow::Result<bool> {
     let mut told = false;
     for standing in enrolment::decided(paths)? {
         let (Some(key), what) = (standing.key(), standing.enrolment()) else { continue };
         let what = match what {
             _ if key.name.as_str() != word => continue,
             Enrolment::Approved => {
-                anstream::println!("{word} is approved already, with the key {}.", key.fingerprint);
+                say(format_args!("{word} is approved already, with the key {}.", key.fingerprint))?;
                 return Ok(true);
             }
             Enrolment::Revoked => "revoked",
@@ -153,7 +152,7 @@ pub fn approve(context: &Context, arguments: &cli::Approve) -> anyhow::Result<Ex
     for word in &arguments.keys {
         let key = match find(paths, word, |name| waiting_for(paths, name))? {
             Ok(Standing::Approved(key)) => {
-                anstream::println!("{} is approved already, with the key {}.", key.name, key.fingerprint);
+                say(format_args!("{} is approved already, with the key {}.", key.name, key.fingerprint))?;
                 continue;
             }
             Ok(standing) => match standing.key() {
@@ -173,12 +172,11 @@ pub fn approve(context: &Context, arguments: &cli::Approve) -> anyhow::Result<Ex
             }
         };
         match ledger.approve(&key, arguments.replace, "administrator") {
-            Ok(None) => anstream::println!("{} is approved, with the key {}.", key.name, key.fingerprint),
-            Ok(Some(before)) => anstream::println!(
+            Ok(None) => say(format_args!("{} is approved, with the key {}.", key.name, key.fingerprint))?,
+            Ok(Some(before)) => say(format_args!(
                 "{} is approved, with the key {}. The key {before} that it had is revoked.",
-                key.name,
-                key.fingerprint
-            ),
+                key.name, key.fingerprint
+            ))?,
             Err(Error::Taken { name, holder }) => {
                 anstream::eprintln!(
                     "error: the name {name} is bound to the key {holder}, and {} is another one\n  If {name} was \
@@ -208,7 +206,7 @@ pub fn reject(context: &Context, arguments: &cli::Keys) -> anyhow::Result<ExitCo
         match find(paths, word, |name| waiting_for(paths, name))? {
             Ok(Standing::Pending(key)) => {
                 ledger.reject(&key)?;
-                anstream::println!("{} with the key {} is turned away.", key.name, key.fingerprint);
+                say(format_args!("{} with the key {} is turned away.", key.name, key.fingerprint))?;
             }
             Ok(Standing::Approved(key)) => {
                 anstream::eprintln!(
@@ -218,7 +216,7 @@ pub fn reject(context: &Context, arguments: &cli::Keys) -> anyhow::Result<ExitCo
                 );
                 fail();
             }
-            Ok(_) => anstream::println!("{word} is not let in already."),
+            Ok(_) => say(format_args!("{word} is not let in already."))?,
             Err(NotFound::Several(keys)) => {
                 tell_several(word, "reject", &keys);
                 fail();
@@ -250,14 +248,13 @@ pub fn revoke(context: &Context, arguments: &cli::Keys) -> anyhow::Result<ExitCo
         match find(paths, word, holder)? {
             Ok(Standing::Approved(key)) => {
                 ledger.revoke(&key)?;
-                anstream::println!(
+                say(format_args!(
                     "{} can register no more. It stays watched as it is; to end that as well: auto-monitor-server \
                      remove {}",
-                    key.name,
-                    key.name
-                );
+                    key.name, key.name
+                ))?;
             }
-            Ok(Standing::Revoked(_)) => anstream::println!("{word} is revoked already."),
+            Ok(Standing::Revoked(_)) => say(format_args!("{word} is revoked already."))?,
             Ok(_) | Err(_) => {
                 anstream::eprintln!("error: {word} is not approved; auto-monitor-server list shows who is");
                 status = ExitCode::from(BAD_NEWS);
@@ -276,10 +273,10 @@ pub fn remove(context: &Context, arguments: &cli::Names) -> anyhow::Result<ExitC
     let mut status = ExitCode::SUCCESS;
     for name in &arguments.names {
         match ledger.remove(name) {
-            Ok(()) => anstream::println!(
+            Ok(()) => say(format_args!(
                 "{name} is watched no longer, from the next publish on, and its key is forgotten. To keep the host \
                  from asking again, run on it: auto-monitor disable"
-            ),
+            ))?,
             Err(error @ Error::NoHost(_)) => {
                 anstream::eprintln!("error: {error}; auto-monitor-server list shows the hosts");
                 status = ExitCode::from(BAD_NEWS);
@@ -300,13 +297,13 @@ pub fn rename(context: &Context, arguments: &cli::Rename) -> anyhow::Result<Exit
     let ledger = Ledger::lock(paths)?;
     let refusal = match ledger.rename(old, new) {
         Ok(()) => {
-            anstream::println!(
+            say(format_args!(
                 "{old} is {new} from the next publish on. The host must call itself so too: if its FQDN is not {new}, \
                  set `name = {new}` in its client.conf."
-            );
+            ))?;
             let overrides = paths.host_overrides().join(format!("{old}.conf"));
             if overrides.exists() {
-                anstream::println!("{} is for the old name; rename it to {new}.conf.", overrides.display());
+                say(format_args!("{} is for the old name; rename it to {new}.conf.", overrides.display()))?;
             }
             return Ok(ExitCode::SUCCESS);
         }

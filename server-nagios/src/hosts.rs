@@ -14,7 +14,7 @@ use crate::paths::Paths;
 use crate::registry::{self, Record, Withdrawn};
 use crate::session::{refusal, refused};
 use crate::table::{Table, ago};
-use crate::{BAD_NEWS, Context, cli, print, publication};
+use crate::{BAD_NEWS, Context, cli, print, publication, say};
 
 /// What is known of a host.
 #[derive(Debug)]
@@ -146,9 +146,7 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     }
     if hosts.is_empty() {
-        anstream::println!(
-            "There is no host. On one: auto-monitor enrol SERVER; then here: auto-monitor-server pending"
-        );
+        say("There is no host. On one: auto-monitor enrol SERVER; then here: auto-monitor-server pending")?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new(&["NAME", "STATE", "LAST SEEN", "ADDRESS", "SERVICES"]);
@@ -194,27 +192,27 @@ pub fn show(context: &Context, arguments: &cli::Show) -> anyhow::Result<ExitCode
             });
             shown.collect()
         });
-        anstream::println!("{json}");
+        say(json)?;
         return Ok(ExitCode::SUCCESS);
     }
     let bold = Style::new().bold();
     let state = host.state().style();
-    anstream::println!("{bold}{}{bold:#}: {state}{}{state:#}", host.name, host.state().word());
-    let line = |label: &str, value: &str| anstream::println!("  {label:<12} {value}");
+    say(format_args!("{bold}{}{bold:#}: {state}{}{state:#}", host.name, host.state().word()))?;
+    let line = |label: &str, value: &str| say(format_args!("  {label:<12} {value}"));
     if let Some(fault) = &host.fault {
-        line("fault", fault);
+        line("fault", fault)?;
     }
     if let Some(key) = host.key.as_ref().and_then(Standing::key) {
-        line("key", &key.fingerprint.to_string());
+        line("key", &key.fingerprint.to_string())?;
         if let Some(decision) = &key.decision {
-            line("decided", &format!("{:.0}, by {}", decision.at, decision.by));
+            line("decided", &format!("{:.0}, by {}", decision.at, decision.by))?;
         }
     }
-    line("last seen", &host.seen.map_or("never".to_owned(), ago));
+    line("last seen", &host.seen.map_or("never".to_owned(), ago))?;
     if let Some(publication) = &host.publication {
         let standing = serde_json::to_value(publication.standing)?;
         let reason = publication.reason.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
-        line("published", &format!("{}{reason}", standing.as_str().unwrap_or_default()));
+        line("published", &format!("{}{reason}", standing.as_str().unwrap_or_default()))?;
     }
     if let Some(record) = &host.record {
         show_record(record, line)?;
@@ -222,21 +220,21 @@ pub fn show(context: &Context, arguments: &cli::Show) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn show_record(record: &Record, line: impl Fn(&str, &str)) -> anyhow::Result<()> {
+fn show_record(record: &Record, line: impl Fn(&str, &str) -> std::io::Result<()>) -> anyhow::Result<()> {
     let registration = &record.registration;
     let from = if record.address == record.peer {
         String::new()
     } else {
         format!(", connected from {}", record.peer)
     };
-    line("address", &format!("{}{from}", record.address));
-    line("generation", &format!("{}, received {:.0}", registration.generation, record.received));
+    line("address", &format!("{}{from}", record.address))?;
+    line("generation", &format!("{}, received {:.0}", registration.generation, record.received))?;
     if !registration.tags.is_empty() {
         let tags: Vec<&str> = registration.tags.iter().map(AsRef::as_ref).collect();
-        line("tags", &tags.join(", "));
+        line("tags", &tags.join(", "))?;
     }
     if !registration.definitions.is_empty() {
-        anstream::println!();
+        say("")?;
         let mut table = Table::new(&["SERVICE", "TYPE", "FILE", ""]);
         for definition in &registration.definitions {
             // A refused definition's texts are whatever was sent.
@@ -260,7 +258,7 @@ fn show_record(record: &Record, line: impl Fn(&str, &str)) -> anyhow::Result<()>
             opted_out.reason.as_deref().map_or(String::new(), |reason| format!(": {}", quoted(reason)));
         let until =
             opted_out.until.as_deref().map_or(String::new(), |until| format!(" until {}", quoted(until)));
-        anstream::println!("not watched, as the host says: {}{until}{reason}", quoted(&opted_out.name));
+        say(format_args!("not watched, as the host says: {}{until}{reason}", quoted(&opted_out.name)))?;
     }
     Ok(())
 }

@@ -119,6 +119,14 @@ pub fn print(text: impl Display) -> io::Result<()> {
     out.flush()
 }
 
+/// Prints a line.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn say(line: impl Display) -> io::Result<()> {
+    print(format_args!("{line}\n"))
+}
+
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = Context::below(&cli.root)?;
     let state = context.paths.state();

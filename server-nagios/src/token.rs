@@ -28,7 +28,7 @@ use crate::durable::FileError;
 use crate::enrolment::Ledger;
 use crate::paths::Paths;
 use crate::table::Table;
-use crate::{BAD_NEWS, Context, durable, endpoint, identity, print};
+use crate::{BAD_NEWS, Context, durable, endpoint, identity, print, say};
 
 /// How much of a hash is shown and asked for.
 const ID_LENGTH: usize = 12;
@@ -209,13 +209,10 @@ pub fn create(context: &Context, arguments: &cli::TokenCreate) -> anyhow::Result
     let carried = token::Token { server: server.clone(), fingerprint, secret }.to_string();
     if arguments.output.json {
         let id = &hash[..ID_LENGTH];
-        anstream::println!(
-            "{}",
-            serde_json::json!({"token": carried, "id": id, "server": server, "expires": token.expires,
-                               "uses": token.uses, "names": token.names})
-        );
+        say(serde_json::json!({"token": carried, "id": id, "server": server, "expires": token.expires,
+                               "uses": token.uses, "names": token.names}))?;
     } else {
-        anstream::println!("{carried}");
+        say(carried)?;
         anstream::eprintln!(
             "for {} host{} named {}, until {:.0}, at {server}; on a host: auto-monitor enrol TOKEN",
             token.uses,
@@ -243,11 +240,11 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
                                    "used": token.used})
             })
             .collect();
-        anstream::println!("{}", serde_json::json!({ "tokens": tokens }));
+        say(serde_json::json!({ "tokens": tokens }))?;
         return Ok(ExitCode::SUCCESS);
     }
     if tokens.is_empty() {
-        anstream::println!("There is no token. To make one: auto-monitor-server token create");
+        say("There is no token. To make one: auto-monitor-server token create")?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new(&["ID", "NAMES", "USED", "UNTIL", "HOSTS"]);
@@ -286,7 +283,7 @@ pub fn revoke(context: &Context, arguments: &cli::TokenRevoke) -> anyhow::Result
                 fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
                 durable::sync_folder(&folder(paths))
                     .with_context(|| format!("cannot sync {}", folder(paths).display()))?;
-                anstream::println!("The token {id} lets nobody in any more.");
+                say(format_args!("The token {id} lets nobody in any more."))?;
             }
             [] => {
                 anstream::eprintln!(
