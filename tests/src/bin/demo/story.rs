@@ -93,6 +93,7 @@ pub fn table(verdicts: &[Verdict], before: &[Verdict]) {
 
     let service = |verdict: &Verdict| verdict.service.clone().unwrap_or_else(|| "(the host)".to_owned());
     let wide = |texts: Vec<usize>| texts.into_iter().max().unwrap_or(0);
+    let width = terminal_width().unwrap_or(usize::MAX);
     let host_width = wide(rows.iter().map(|(_, v)| v.host.len()).collect());
     let service_width = wide(rows.iter().map(|(_, v)| service(v).len()).collect());
     println!(
@@ -110,9 +111,27 @@ pub fn table(verdicts: &[Verdict], before: &[Verdict]) {
         if mark == "-" {
             println!("{of}  {style}{state}{style:#}");
         } else {
-            println!("{of}  {style}{state:8}{style:#}  {}", verdict.output);
+            let room = width.saturating_sub(of.len() + STATE_WIDTH);
+            println!("{of}  {style}{state:8}{style:#}  {}", shortened(&verdict.output, room));
         }
     }
+}
+
+/// The state in the table, with the blanks around it.
+const STATE_WIDTH: usize = 2 + 8 + 2;
+
+/// The text, cut where a terminal would break the line.
+fn shortened(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    text.chars().take(room.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// How wide the terminal is, where there is one.
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|width| *width > 0)
 }
 
 /// Ends the story.
