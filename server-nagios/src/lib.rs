@@ -2,12 +2,21 @@
 //! engine that is already there.
 //!
 //! ```text
-//! endpoint ── becomes sshd ──> authorized-keys, session ──> enrolment, registry
-//!                                                                 │
-//!                        publish <── target (templates) <─────────┘
+//! hosts ──> endpoint (sshd) ──> session ──> enrolment: which key is which host
+//!                                  └──────> registry: what each host registered
+//!                                               │
+//! engine <── current generation <── publish <── target: renders, verifies, activates
 //! ```
 //!
-//! Each command of the [command line](cli) is a function in the module of its name.
+//! The two halves meet in the registry alone: a session writes there and never waits for the engine, and a publish reads
+//! all of it and never waits for a host. Everything is files below one folder ([`paths`]), replaced as a whole
+//! ([`durable`]), so there is no process whose death loses something.
+//!
+//! Whatever hosts send is handled by the account that the folder belongs to, never by root ([`identity`]). What is true
+//! of the engine is known below [`target`] alone.
+//!
+//! Each command of the [command line](cli) is a function in the module of its name, or of what it is about: `approve` and
+//! its like in [`admission`], `list` and `show` in [`hosts`].
 
 use std::fmt::Display;
 use std::fs;
