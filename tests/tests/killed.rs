@@ -80,24 +80,21 @@ impl Restless {
     }
 }
 
-/// Whether Nagios accepts what it would read now. A verification that the swap of generations fell into says nothing
-/// about either, so then it is done again.
+/// Nagios accepts what it would read now, whatever is swapped meanwhile.
 fn verify(root: &Path) -> Result<()> {
-    let current = root.join(STATE_DIR).join("current");
     let configuration = root.join("etc/nagios4/nagios.cfg");
+    // It is killed like everything else, and then says nothing.
     for _ in 0..20 {
-        let before = fs::read_link(&current).ok();
         let output =
             Command::new("/usr/sbin/nagios4").arg("-v").arg(&configuration).stdin(Stdio::null()).output()?;
         if output.status.success() {
             return Ok(());
         }
-        // One that was killed itself says nothing, either.
-        if output.status.code().is_some() && fs::read_link(&current).ok() == before {
-            bail!("nagios4 -v refuses {before:?}:\n{}", String::from_utf8_lossy(&output.stdout));
+        if output.status.code().is_some() {
+            bail!("nagios4 -v refuses:\n{}", String::from_utf8_lossy(&output.stdout));
         }
     }
-    bail!("the generation changed under 20 verifications in turn")
+    bail!("20 verifications in turn were killed")
 }
 
 #[test]
