@@ -294,7 +294,9 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
                         "mend it; a restart would fail",
                     )
                 }
-                Err(error) => fault("configuration", error, "see about that first"),
+                Err(error) => {
+                    fault("configuration", format!("{:#}", anyhow::Error::new(error)), "see about that first")
+                }
             });
         }
         Err(error) => findings.push(fault(
@@ -335,8 +337,8 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
             findings.push(fault("Nagios", format!("does not run: {reason}"), "systemctl start nagios4"));
         }
         Running::Unknown { reason } => {
-            let found = format!("cannot be told whether it runs: {reason}");
-            findings.push(fault("Nagios", found, "run this as root"));
+            let found = format!("unknown whether it runs: {reason}");
+            findings.push(fault("Nagios", found, "see about that, or run this as root"));
         }
     }
     findings

@@ -169,7 +169,7 @@ impl Standings {
             Running::Yes { process } => line("Nagios", good, &format!("runs, process {process}")),
             Running::No { reason } => line("Nagios", bad, &format!("does not run: {reason}")),
             Running::Unknown { reason } => {
-                line("Nagios", warn, &format!("cannot be told whether it runs: {reason}"));
+                line("Nagios", warn, &format!("unknown whether it runs: {reason}"));
             }
         }
         for warning in &self.warnings {

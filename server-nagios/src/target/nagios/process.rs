@@ -147,8 +147,10 @@ impl Process {
         if let Some(command) = &self.reload_command {
             run(command)?;
         } else {
-            let process =
-                self.find().map_err(|missing| format!("Nagios is not running: {}", missing.reason))?;
+            let process = self.find().map_err(|Missing { certain, reason }| match certain {
+                true => format!("Nagios is not running: {reason}"),
+                false => format!("it is unknown whether Nagios runs: {reason}"),
+            })?;
             kill_process(process, Signal::HUP).map_err(|error| {
                 format!(
                     "cannot send SIGHUP to Nagios (process {}): {error}; run `publish` as a user who may, or set \
