@@ -53,6 +53,12 @@ fn publish_says_what_it_did() {
         run(&site, &["publish"]).1,
         "Nothing to publish: generation 1 is in force, 1 host, 2 services.\n"
     );
+    site.stop();
+    let (status, out, _) = run(&site, &["publish"]);
+    assert_eq!(status, 0);
+    assert!(out.contains("warning: Nagios does not run (its lock file "), "{out}");
+    assert!(out.contains("so nothing is watched; start Nagios"), "{out}");
+    site.start();
     site.register("web1.example.org", &[]);
     let (status, out, _) = run(&site, &["publish"]);
     assert_eq!(status, 1);

@@ -147,9 +147,10 @@ impl Process {
         if let Some(command) = &self.reload_command {
             run(command)?;
         } else {
-            let process = self.find().map_err(|Missing { certain, reason }| match certain {
-                true => format!("Nagios is not running: {reason}"),
-                false => format!("it is unknown whether Nagios runs: {reason}"),
+            let process = self.find().map_err(|Missing { certain, reason }| {
+                let what =
+                    if certain { "Nagios is not running" } else { "it is unknown whether Nagios runs" };
+                format!("{what}: {reason}")
             })?;
             kill_process(process, Signal::HUP).map_err(|error| {
                 format!(
