@@ -27,7 +27,7 @@ use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::registration::{PORT, USER};
 use nix::unistd::Uid;
 use ssh_key::rand_core::OsRng;
-use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey};
+use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey};
 
 use crate::configuration::Configuration;
 use crate::durable::{self, Lock};
@@ -134,6 +134,13 @@ fn login_is_possible(account: &nix::unistd::User) -> anyhow::Result<()> {
 
 fn host_key_file(paths: &Paths) -> PathBuf {
     paths.endpoint().join("ssh_host_ed25519_key")
+}
+
+/// The fingerprint of the endpoint's host key, once there is one.
+#[must_use]
+pub fn known_host_key(paths: &Paths) -> Option<Fingerprint> {
+    let key = PublicKey::read_openssh_file(&host_key_file(paths).with_extension("pub")).ok()?;
+    key.fingerprint(HashAlg::Sha256).to_string().parse().ok()
 }
 
 /// The fingerprint of the endpoint's host key, which is made when there is none.

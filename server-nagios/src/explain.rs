@@ -108,7 +108,13 @@ fn probes(
             .map(|probe| {
                 let (becomes, summary) = match &probe.run {
                     Run::Plugin(plugin) => (Some(command_line(configuration, plugin)), None),
-                    Run::Own(own) => (None, Some(format!("our own probe `{}`: {}", own.name, own.summary))),
+                    Run::Own(own) => (
+                        None,
+                        Some(format!(
+                            "our own probe `{}`, not part of this version, so UNKNOWN: {}",
+                            own.name, own.summary
+                        )),
+                    ),
                 };
                 json!({ "probe": probe.name, "runs": runs(probe.name), "becomes": becomes, "is": summary })
             })

@@ -77,7 +77,7 @@ fn man(out: &mut impl Write) -> std::io::Result<()> {
     roff.control("SH", ["SEE ALSO"]);
     roff.text([
         bold("auto-monitor"),
-        roman("(8), "),
+        roman("(1), "),
         bold("monitoring-info"),
         roman("(5), "),
         bold("sshd"),

@@ -103,10 +103,6 @@ pub fn run() -> ExitCode {
 /// Tells a failure, once, with its whole chain and what to do about it.
 fn fail(error: &anyhow::Error) -> ExitCode {
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
-    if kind == Some(io::ErrorKind::BrokenPipe) {
-        // Whoever was reading, like `head`, has read enough.
-        return ExitCode::SUCCESS;
-    }
     match error.downcast_ref::<configuration::Error>() {
         // The faults say themselves that they are errors, and where.
         Some(faulty @ configuration::Error::Faulty(_)) => anstream::eprintln!("{faulty}"),
@@ -118,14 +114,17 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(COULD_NOT_RUN)
 }
 
-/// Prints what may be long, and may go to a reader that does not want all of it.
+/// Prints what may be long, and may go to a reader that does not want all of it. One that has gone away, like `head`, is no
+/// fault, and no reason to leave undone what is still to be done.
 ///
 /// # Errors
 /// Standard output cannot be written.
 pub fn print(text: impl Display) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
-    write!(out, "{text}")?;
-    out.flush()
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 /// Prints a line.
@@ -140,15 +139,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = Context::below(&cli.root)?;
     let state = context.paths.state();
     match cli.command {
-        // The first makes the state folder, sshd's three are its owner already, generating has nothing to do with it. The
-        // last three reach for the engine as well, and know themselves whom they must be for that.
+        // The first makes the state folder, sshd's three are its owner already, generating has nothing to do with it, and
+        // the last says itself what is missing.
         Command::Endpoint(_)
         | Command::AuthorizedKeys(_)
         | Command::Session(_)
         | Command::EndOverdue(_)
         | Command::Generate(_)
-        | Command::Publish(_)
-        | Command::Diff(_)
         | Command::Doctor(_) => {}
         _ if !state.is_dir() => bail!(
             "there is no server below {}: {} does not exist; it comes with the first start of: auto-monitor-server \
@@ -156,6 +153,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             context.paths.root().display(),
             state.display()
         ),
+        // These reach for the engine as well, and know themselves whom they must be for that.
+        Command::Publish(_) | Command::Diff(_) => {}
         _ => identity::become_owner(&state)?,
     }
     match cli.command {

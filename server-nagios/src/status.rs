@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
+use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::registration::Standing;
 use serde_json::json;
 
@@ -14,7 +15,7 @@ use crate::publish::{self, LastPublish, few};
 use crate::table::{ago, count};
 use crate::target::nagios::Nagios;
 use crate::target::{Running, Target};
-use crate::{BAD_NEWS, Context, cli, enrolment, registry};
+use crate::{BAD_NEWS, Context, cli, endpoint, enrolment, registry};
 
 /// How things stand.
 struct Standings {
@@ -22,6 +23,8 @@ struct Standings {
     last: Option<LastPublish>,
     running: Running,
     pending: usize,
+    /// What a host compares before it trusts the endpoint.
+    endpoint_key: Option<Fingerprint>,
     /// Registered, and not what is published.
     waiting: Vec<String>,
     /// Not heard from for too long.
@@ -86,6 +89,7 @@ impl Standings {
             last: LastPublish::load(paths),
             running: target.running(),
             pending: enrolment::pending(paths)?.len(),
+            endpoint_key: endpoint::known_host_key(paths),
             waiting,
             stale,
         })
@@ -132,6 +136,7 @@ impl Standings {
                 Running::No { reason } | Running::Unknown { reason } => reason.clone(),
             },
             "pending": self.pending,
+            "endpoint_key": self.endpoint_key,
             "waiting": self.waiting,
             "quarantined": named(&[Standing::Quarantined]),
             "held": named(&[Standing::Held]),
@@ -171,6 +176,10 @@ impl Standings {
             Running::Unknown { reason } => {
                 line("Nagios", warn, &format!("unknown whether it runs: {reason}"));
             }
+        }
+        match &self.endpoint_key {
+            Some(key) => line("endpoint", Style::new(), &format!("its key is {key}")),
+            None => line("endpoint", warn, "has no key yet; start it: auto-monitor-server endpoint"),
         }
         for warning in &self.warnings {
             line("warning", bad, warning);
