@@ -112,8 +112,7 @@ fn state(paths: &Paths) -> Finding {
     let metadata = match fs::metadata(&state) {
         Ok(metadata) => metadata,
         Err(error) => {
-            let next =
-                "run the endpoint or a publish once as the server's user, or install the package again";
+            let next = "start the endpoint once as the server's user, or install the package again";
             return fault(ABOUT, format!("{}: {error}", state.display()), next);
         }
     };
