@@ -286,24 +286,17 @@ mod tests {
         assert_eq!(Overrides::parse("", OVERRIDES_EXAMPLE.as_bytes()).1, []);
     }
 
-    /// The judge is mandoc's own lint, where it is installed: `tests/setup` installs it.
+    /// The judge is mandoc's own lint; `tests/setup` installs it.
     #[test]
     fn mandoc_finds_no_fault() {
         use std::io::Write;
         use std::process::{Command, Stdio};
-        let mandoc = Command::new("mandoc")
+        let mut mandoc = Command::new("mandoc")
             .args(["-T", "lint", "-W", "warning"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn();
-        let mut mandoc = match mandoc {
-            Ok(mandoc) => mandoc,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                eprintln!("mandoc is not installed: the man page was not judged (apt-get install mandoc)");
-                return;
-            }
-            Err(error) => panic!("mandoc: {error}"),
-        };
+            .spawn()
+            .expect("mandoc judges the man page; tests/setup installs it");
         mandoc.stdin.take().unwrap().write_all(man_page("0.1.0").as_bytes()).unwrap();
         let output = mandoc.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
