@@ -13,6 +13,7 @@ pub mod installed;
 pub mod nagios;
 pub mod patience;
 pub mod process;
+pub mod servers;
 pub mod service;
 pub mod site;
 pub mod status;

@@ -1,0 +1,4 @@
+//! The servers that the probes are tried against: before a verdict on a probe counts, its server is seen to work.
+
+#[path = "servers/authority.rs"]
+mod authority;
