@@ -9,15 +9,27 @@
 //! The kernel ends a server with the *thread* that started it (see [`Process`](crate::process::Process)): each test starts
 //! its own.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
 
 use crate::site::own_network;
 
 pub mod authority;
+pub mod openssl_server;
+
+/// How long a server may take to start, on a machine that builds at the same time.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A loopback address that no other server uses.
 #[must_use]
 pub fn own_address() -> IpAddr {
     let [a, b, c] = own_network();
     IpAddr::V4(Ipv4Addr::new(a, b, c, 1))
+}
+
+/// A log's text, as far as there is one.
+fn text(log: &Path) -> String {
+    fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

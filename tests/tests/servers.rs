@@ -2,3 +2,7 @@
 
 #[path = "servers/authority.rs"]
 mod authority;
+#[path = "servers/client.rs"]
+mod client;
+#[path = "servers/openssl_server.rs"]
+mod openssl_server;
