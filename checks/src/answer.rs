@@ -1,6 +1,7 @@
-//! An answer to the engine: one line, as the monitoring-plugins guidelines have it ("Plugin Output for Nagios").
+//! An answer to the engine: a line and, where there is more to say, further lines, as the monitoring-plugins guidelines have
+//! it ("Plugin Output for Nagios").
 //!
-//! The engine splits the line at `|` and stores it in files of lines. So text that is not ours can hold neither: what is
+//! The engine splits the text at `|` and stores it in files of lines. So text that is not ours can hold neither: what is
 //! not printable becomes a blank, and `|` becomes `¦`.
 
 use std::error::Error;
@@ -11,21 +12,24 @@ use monitoring_info::state::State;
 
 /// The longest sentence in characters: the engine cuts at 8 KiB, a person stops reading long before.
 const SENTENCE_MAX: usize = 1000;
+/// The most further lines, for the same reason.
+const DETAILS_MAX: usize = 20;
 
-/// An answer. Display gives the line.
+/// An answer. Display gives the lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The state, which is also the exit status.
     pub state: State,
     sentence: String,
     performance: Option<String>,
+    details: Vec<String>,
 }
 
 impl Answer {
     /// An answer with a sentence for a person.
     #[must_use]
     pub fn new(state: State, sentence: &str) -> Self {
-        Self { state, sentence: neutral(sentence), performance: None }
+        Self { state, sentence: neutral(sentence), performance: None, details: Vec::new() }
     }
 
     /// We could not tell, and this is why.
@@ -37,6 +41,12 @@ impl Answer {
     /// We could not tell, because of this error and its causes.
     #[must_use]
     pub fn failed(error: &dyn Error) -> Self {
+        Self::because(State::Unknown, error)
+    }
+
+    /// So it is, because of this error and its causes.
+    #[must_use]
+    pub fn because(state: State, error: &dyn Error) -> Self {
         let mut sentence = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -44,7 +54,7 @@ impl Answer {
             sentence.push_str(&cause.to_string());
             source = cause.source();
         }
-        Self::unknown(&sentence)
+        Self::new(state, &sentence)
     }
 
     /// With performance data: `'label'=value[UOM];[warn];[crit];[min];[max]`.
@@ -53,12 +63,24 @@ impl Answer {
         self.performance = Some(performance);
         self
     }
+
+    /// With a further line, for whoever looks closer.
+    #[must_use]
+    pub fn with_detail(mut self, detail: &str) -> Self {
+        if self.details.len() < DETAILS_MAX {
+            self.details.push(neutral(detail));
+        }
+        self
+    }
 }
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.state, self.sentence)?;
-        self.performance.as_ref().map_or(Ok(()), |performance| write!(f, "|{performance}"))
+        if let Some(performance) = &self.performance {
+            write!(f, "|{performance}")?;
+        }
+        self.details.iter().try_for_each(|detail| write!(f, "\n{detail}"))
     }
 }
 
@@ -81,6 +103,12 @@ mod tests {
     fn foreign_text_forges_neither_lines_nor_performance_data() {
         let answer = Answer::unknown("a|b=1\nOK: all is well\u{2028}\x1b[2J\0");
         assert_eq!(answer.to_string(), "UNKNOWN: a¦b=1 OK: all is well  [2J ");
+    }
+
+    #[test]
+    fn a_detail_is_a_line_of_its_own_and_no_more() {
+        let answer = Answer::new(State::Ok, "well").with_performance("a=1".into()).with_detail("x|y\nz");
+        assert_eq!(answer.to_string(), "OK: well|a=1\nx¦y z");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command lines of all our programs: what they share, and how they are read.
 //!
 //! The engine shows the first line of standard output and reads the exit status; so a misuse is an UNKNOWN on standard
 //! output, not clap's own message with exit status 2, which the engine would take for CRITICAL.
@@ -6,79 +6,64 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
-use monitoring_info::host::{HostName, ServiceName};
+use clap::{Args, Parser};
 
-/// Become the probe that a host's registration asks for
-///
-/// Looks a service of a registered host up in what the monitoring server has published, and becomes the program of
-/// monitoring-plugins that probes it. Exit status and output are that program's: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
-/// Where there is nothing to run, the answer is UNKNOWN and a sentence that says why and what to do.
-///
-/// `auto-monitor-server explain HOST SERVICE` prints the command line that this program becomes.
-#[derive(Debug, Parser)]
-#[command(name = "check_registered", version, disable_help_subcommand = true)]
-struct Arguments {
-    /// The host, by its registered name
-    #[arg(required_unless_present_any = ["alive", "registration", "generate_man"])]
-    host: Option<HostName>,
-    /// The service, by the name of its definition
-    #[arg(required_unless_present_any = ["alive", "registration", "generate_man"])]
-    service: Option<ServiceName>,
-    /// One of its further probes, like `certificate`; without it, the main one
-    probe: Option<ServiceName>,
-    /// Probe the host itself: is it reachable?
-    #[arg(long, value_name = "HOST", conflicts_with_all = ["host", "registration"])]
-    alive: Option<HostName>,
-    /// Judge how long ago the host was last heard from
-    #[arg(long, value_name = "HOST", conflicts_with = "host")]
-    registration: Option<HostName>,
-    /// Look for the server's files below this folder
+use crate::answer::Answer;
+use crate::connection::Endpoint;
+use crate::deadline::Deadline;
+
+/// What every check that connects to something is told.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// The host to connect to: a name, of which every address is tried, or an address
+    #[arg(short = 'H', long = "host", value_name = "HOST")]
+    pub host: String,
+    /// The port to connect to
+    #[arg(short, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    #[command(flatten)]
+    basics: Basics,
+}
+
+/// What every check is told.
+#[derive(Debug, Clone, Args)]
+pub struct Basics {
+    /// End within so many seconds, whatever the other side does
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+    /// Say more, in further lines
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Look for the system's files below this folder
     #[arg(long, value_name = "DIR", default_value = "/")]
-    root: PathBuf,
-    /// Look for the programs of monitoring-plugins in this folder
-    #[arg(long, value_name = "DIR", default_value = "/usr/lib/nagios/plugins")]
-    plugins: PathBuf,
-    /// Print the manual page
-    #[arg(long, hide = true)]
-    generate_man: bool,
-}
-
-/// A command line that asks something.
-#[derive(Debug)]
-pub struct CommandLine {
-    /// What stands before every path of the server.
     pub root: PathBuf,
-    /// Where the plugins are; not below the root, programs are the machine's.
-    pub plugins: PathBuf,
-    /// What is asked.
-    pub question: Question,
 }
 
-/// What is asked.
-#[derive(Debug)]
-pub enum Question {
-    /// Does a service work?
-    Service {
-        /// The host.
-        host: HostName,
-        /// The service.
-        service: ServiceName,
-        /// The probe, if not the main one.
-        probe: Option<ServiceName>,
-    },
-    /// Is the host reachable?
-    Alive {
-        /// The host.
-        host: HostName,
-    },
-    /// Was the host heard from lately?
-    Registration {
-        /// The host.
-        host: HostName,
-    },
+impl Target {
+    /// Where to connect to.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint { host: self.host.clone(), port: self.port }
+    }
+}
+
+impl std::ops::Deref for Target {
+    type Target = Basics;
+
+    fn deref(&self) -> &Basics {
+        &self.basics
+    }
+}
+
+impl Basics {
+    /// The deadline, from now.
+    #[must_use]
+    pub fn deadline(&self) -> Deadline {
+        Deadline::within(Duration::from_secs(self.timeout))
+    }
 }
 
 /// A command line that asks nothing.
@@ -90,77 +75,53 @@ pub enum Ended {
     Misused(String),
 }
 
+/// Reads the command line, asks `answer`, prints what it says, and gives the exit status: all that a program's `main` does.
+pub fn run<A: Parser>(arguments: impl IntoIterator<Item = OsString>, answer: impl FnOnce(A) -> Answer) -> u8 {
+    respond(parse(arguments).map(answer))
+}
+
+/// Prints an answer, or why there is none, and gives the exit status.
+pub fn respond(answer: Result<Answer, Ended>) -> u8 {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(Ended::Served) => return 0,
+        Err(Ended::Misused(sentence)) => Answer::unknown(&sentence),
+    };
+    // When nobody reads the answer (a closed pipe), the exit status still says it.
+    let _ = writeln!(std::io::stdout(), "{answer}");
+    answer.state.exit_status()
+}
+
 /// Reads the command line.
 ///
 /// # Errors
 /// There is nothing to answer, because something was printed or because it was misused.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLine, Ended> {
-    let arguments = Arguments::try_parse_from(arguments).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            Ended::Served
-        }
-        _ => Ended::Misused(one_line(&error)),
-    })?;
-    if arguments.generate_man {
+pub fn parse<A: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<A, Ended> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Before anything is demanded, and not part of any program's own description.
+    if arguments.get(1).is_some_and(|argument| argument == "--generate-man") {
         let mut page = Vec::new();
-        clap_mangen::Man::new(Arguments::command())
+        clap_mangen::Man::new(A::command())
             .render(&mut page)
             .map_err(|error| Ended::Misused(format!("cannot write the manual page: {error}")))?;
         let _ = std::io::stdout().write_all(&page);
         return Err(Ended::Served);
     }
-    let question = match arguments {
-        Arguments { alive: Some(host), .. } => Question::Alive { host },
-        Arguments { registration: Some(host), .. } => Question::Registration { host },
-        Arguments { host: Some(host), service: Some(service), probe, .. } => {
-            Question::Service { host, service, probe }
+    A::try_parse_from(arguments).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            Ended::Served
         }
-        // clap demands them; this is the same sentence, so that no path panics.
-        _ => return Err(Ended::Misused("give a HOST and a SERVICE; `--help` says more".to_owned())),
-    };
-    Ok(CommandLine { root: arguments.root, plugins: arguments.plugins, question })
+        _ => Ended::Misused(one_line::<A>(&error)),
+    })
 }
 
 /// clap's message without its `error: `, its usage, its own word on `--help`, and its line breaks.
-fn one_line(error: &clap::Error) -> String {
+fn one_line<A: Parser>(error: &clap::Error) -> String {
     let text = error.to_string();
     let message = ["\n\nUsage:", "\n\nFor more information"]
         .iter()
         .fold(text.as_str(), |message, end| message.split(end).next().unwrap_or(message));
     let words: Vec<&str> = message.trim_start_matches("error: ").split_whitespace().collect();
-    format!("{}; `check_registered --help` says more", words.join(" "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_consistent() {
-        Arguments::command().debug_assert();
-    }
-
-    fn misuse(arguments: &[&str]) -> String {
-        let arguments = ["check_registered"].iter().chain(arguments).map(OsString::from);
-        match parse(arguments) {
-            Err(Ended::Misused(sentence)) => sentence,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_misuse_is_one_sentence() {
-        assert_eq!(
-            misuse(&["web1.example.org"]),
-            "the following required arguments were not provided: <SERVICE>; `check_registered --help` says more"
-        );
-        let invalid = misuse(&["../etc", "passwd"]);
-        assert!(invalid.starts_with("invalid value '../etc' for '[HOST]': "), "{invalid}");
-        assert_eq!(invalid.matches("--help").count(), 1, "{invalid}");
-        assert!(
-            misuse(&["--alive", "a.example", "--registration", "a.example"]).contains("cannot be used with")
-        );
-        assert!(!misuse(&["a.example", "x\ny"]).contains('\n'));
-    }
+    format!("{}; `{} --help` says more", words.join(" "), A::command().get_name())
 }
