@@ -1,19 +1,21 @@
 //! Measuring programs: how long they take, and how much of a processor.
 
-use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use wait4::Wait4;
 
 /// What one run took.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
     /// From its start to its end.
     pub wall: Duration,
-    /// On a processor.
+    /// On a processor, user and system, of all its threads.
     pub processor: Duration,
+    /// The most memory that it held at once, in bytes (`ru_maxrss` of getrusage(2)). The kernel counts what the forked
+    /// child had before it became the program; so this is never below what this benchmark itself holds.
+    pub memory: u64,
 }
 
 /// Runs a program once; it must end with one of these statuses.
@@ -21,18 +23,15 @@ pub fn once(command: &mut Command, statuses: &[i32]) -> Result<Run> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let began = Instant::now();
     let mut child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
-    // Not reaped yet, so that the kernel's account of it is still there: nanoseconds, where `times` has ticks of 10 ms.
-    waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+    let ended = child.wait4()?;
     let wall = began.elapsed();
-    let account = format!("/proc/{}/schedstat", child.id());
-    let text = fs::read_to_string(&account).with_context(|| format!("cannot read {account}"))?;
-    let nanoseconds = text.split(' ').next().unwrap_or_default().parse().context("an odd schedstat")?;
-    let status = child.wait()?;
     ensure!(
-        status.code().is_some_and(|code| statuses.contains(&code)),
-        "{command:?} ended with {status}, not with one of {statuses:?}"
+        ended.status.code().is_some_and(|code| statuses.contains(&code)),
+        "{command:?} ended with {}, not with one of {statuses:?}",
+        ended.status
     );
-    Ok(Run { wall, processor: Duration::from_nanos(nanoseconds) })
+    let usage = ended.rusage;
+    Ok(Run { wall, processor: usage.utime + usage.stime, memory: usage.maxrss })
 }
 
 /// Runs two programs by turns, so that whatever else happens on the machine happens to both; after a first pair that
@@ -58,4 +57,14 @@ pub fn median(runs: &[Run], of: impl Fn(&Run) -> Duration) -> f64 {
     let mut values: Vec<Duration> = runs.iter().map(of).collect();
     values.sort();
     values.get(values.len() / 2).map_or(f64::NAN, |value| value.as_secs_f64() * 1000.0)
+}
+
+/// The most memory of any run, in MiB.
+pub fn peak(runs: &[Run]) -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a peak of more than 2^52 bytes would be told first by other means"
+    )]
+    let most = runs.iter().map(|run| run.memory).max().unwrap_or_default() as f64;
+    most / f64::from(1 << 20)
 }

@@ -1,0 +1,167 @@
+//! What runs thousands of times a minute on a monitoring server: the probes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::Result;
+use auto_monitor_tests::installed::Installed;
+use auto_monitor_tests::servers::authority::{Authority, Request};
+use auto_monitor_tests::servers::openssl_server::{OpensslServer, Options};
+use auto_monitor_tests::service::Greeter;
+use auto_monitor_tests::site::Site;
+use monitoring_info::published::{DOCUMENTS_DIR, Published, STATE_DIR, VERSION};
+use monitoring_info::registration::Sent;
+
+use crate::Outcome;
+use crate::measure::{Run, median, once, pairs, peak};
+
+/// Where Debian has monitoring-plugins.
+const PLUGINS: &str = "/usr/lib/nagios/plugins";
+/// What a probe may hold at most, in MiB.
+const MEMORY_MAX: f64 = 12.0;
+
+/// What `check_registered` adds to the plugin that it becomes, on a host with 200 definitions.
+pub fn registered(site: &Site) -> Result<Vec<Outcome>> {
+    let host = site.host("probe.example.org", 3)?;
+    let socket = host.free_socket()?;
+    let _service = Greeter::start(socket)?;
+    let port = socket.port().to_string();
+    let published = Published {
+        version: VERSION,
+        name: host.name.parse()?,
+        address: host.address,
+        generation: 1,
+        stale_after: 259_200,
+        definitions: (0..200)
+            .map(|at| Sent {
+                name: format!("service-{at}"),
+                kind: "tcp".to_owned(),
+                settings: BTreeMap::from([("port".to_owned(), port.clone())]),
+                file: format!("/etc/monitoring-info/package-{at}.conf"),
+            })
+            .collect(),
+    };
+    let documents = site.folder().join("probe").join(STATE_DIR).join(DOCUMENTS_DIR);
+    fs::create_dir_all(&documents)?;
+    fs::write(documents.join(format!("{}.json", host.name)), serde_json::to_vec(&published)?)?;
+    let program = Installed::find()?.program("check_registered");
+    let root = site.folder().join("probe");
+    let (ours, theirs) = pairs(
+        500,
+        || once(Command::new(&program).arg("--root").arg(&root).args([&host.name, "service-199"]), &[0]),
+        || {
+            let plugin = Path::new(PLUGINS).join("check_tcp");
+            once(Command::new(plugin).args(["-H", &host.address.to_string(), "-p", &port]).env_clear(), &[0])
+        },
+    )?;
+    let beside = "check_tcp alone";
+    let added = median(&ours, |run| run.wall) - median(&theirs, |run| run.wall);
+    Ok(vec![
+        Outcome {
+            what: "check_registered, of 200 definitions",
+            ours: milliseconds(&ours, |run| run.wall),
+            beside,
+            theirs: milliseconds(&theirs, |run| run.wall),
+            measured: format!("adds {added:.2} ms"),
+            bound: "adds 1 ms",
+            kept: added <= 1.0,
+        },
+        memory("check_registered, memory", &ours, beside, &theirs),
+    ])
+}
+
+/// A certificate that is verified with its chain and name; beside it, `check_http`, which only reads its date.
+pub fn certificate(site: &Site) -> Result<Vec<Outcome>> {
+    const NAME: &str = "www.example.org";
+    let root = site.folder().join("certificate");
+    let authority = Authority::new("Benchmark root")?;
+    authority.trust(&root)?;
+    let between = authority.intermediate(&Request::named("Benchmark intermediate"))?;
+    let files = between.issue(&Request::named(NAME))?.write(&root, "server")?;
+    let server = OpensslServer::start(&root, &Options::new(&files))?;
+    let (address, port) = (server.address().ip().to_string(), server.address().port().to_string());
+    let program = Installed::find()?.program("check_certificate");
+    let (ours, theirs) = pairs(
+        200,
+        || {
+            let place = ["-H", &address, "-p", &port, "--hostname", NAME, "--expire-before", "30"];
+            once(Command::new(&program).arg("--root").arg(&root).args(place), &[0])
+        },
+        || {
+            let place = ["-S", "-C", "30", "--sni", "-I", &address, "-p", &port, "-H", NAME];
+            once(Command::new(Path::new(PLUGINS).join("check_http")).args(place), &[0])
+        },
+    )?;
+    let beside = "check_http -S -C 30 --sni";
+    let compared = |what, of: fn(&Run) -> std::time::Duration| {
+        let ratio = median(&ours, of) / median(&theirs, of);
+        Outcome {
+            what,
+            ours: milliseconds(&ours, of),
+            beside,
+            theirs: milliseconds(&theirs, of),
+            measured: format!("ratio {ratio:.2}"),
+            bound: "ratio 1.00",
+            kept: ratio <= 1.0,
+        }
+    };
+    Ok(vec![
+        compared("check_certificate, processor", |run| run.processor),
+        compared("check_certificate, wall", |run| run.wall),
+        memory("check_certificate, memory", &ours, beside, &theirs),
+    ])
+}
+
+/// 1,000 mails on their way; beside it, `ls` of the same folder.
+pub fn mailflow(site: &Site) -> Result<Vec<Outcome>> {
+    let root = site.folder().join("mailflow");
+    let list = root.join("var/lib/auto-monitor-checks/mailflow/mail.example.org/inbound");
+    fs::create_dir_all(&list)?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    for at in 0..1000 {
+        fs::write(list.join(format!("{}.{at:022}", now - at % 100)), "")?;
+    }
+    let program = Installed::find()?.program("check_mailflow");
+    let (ours, theirs) = pairs(
+        200,
+        || {
+            let asked = ["--list", "mail.example.org/inbound", "-c", "3600"];
+            once(Command::new(&program).arg("--root").arg(&root).args(asked), &[0])
+        },
+        || once(Command::new("ls").arg("-U").arg(&list), &[0]),
+    )?;
+    let beside = "ls -U of the same folder";
+    let took = median(&ours, |run| run.processor);
+    Ok(vec![
+        Outcome {
+            what: "check_mailflow, 1,000 tokens, processor",
+            ours: milliseconds(&ours, |run| run.processor),
+            beside,
+            theirs: milliseconds(&theirs, |run| run.processor),
+            measured: format!("{took:.2} ms"),
+            bound: "5 ms",
+            kept: took <= 5.0,
+        },
+        memory("check_mailflow, memory", &ours, beside, &theirs),
+    ])
+}
+
+fn milliseconds(runs: &[Run], of: fn(&Run) -> std::time::Duration) -> String {
+    format!("{:.2} ms", median(runs, of))
+}
+
+fn memory(what: &'static str, ours: &[Run], beside: &'static str, theirs: &[Run]) -> Outcome {
+    let (ours, theirs) = (peak(ours), peak(theirs));
+    Outcome {
+        what,
+        ours: format!("{ours:.1} MiB"),
+        beside,
+        theirs: format!("{theirs:.1} MiB"),
+        measured: format!("{ours:.1} MiB"),
+        bound: "12 MiB",
+        kept: ours <= MEMORY_MAX,
+    }
+}
