@@ -34,8 +34,26 @@ impl Process {
     /// # Errors
     /// It cannot be started.
     pub fn start(name: &str, program: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
+        Self::start_as(None, name, program, arguments, log)
+    }
+
+    /// As [`Process::start`], by root for another user, if one is given.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_as(
+        user: Option<&str>,
+        name: &str,
+        program: &Path,
+        arguments: &[&str],
+        log: &Path,
+    ) -> Result<Self> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let child = Command::new("setpriv")
+        let mut command = Command::new("setpriv");
+        if let Some(user) = user {
+            command.args(["--reuid", user, "--regid", user, "--init-groups"]);
+        }
+        let child = command
             .args(["--pdeathsig", "TERM", "--"])
             .arg(program)
             .args(arguments)

@@ -16,7 +16,10 @@ use std::time::Duration;
 
 use crate::site::own_network;
 
+mod account;
 pub mod authority;
+pub mod dovecot;
+pub mod maildir;
 pub mod openssl_server;
 
 /// How long a server may take to start, on a machine that builds at the same time.

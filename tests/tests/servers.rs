@@ -4,5 +4,7 @@
 mod authority;
 #[path = "servers/client.rs"]
 mod client;
+#[path = "servers/dovecot.rs"]
+mod dovecot;
 #[path = "servers/openssl_server.rs"]
 mod openssl_server;

@@ -37,12 +37,22 @@ use openssl::x509::{X509, X509Builder, X509Name};
 /// What a server loads.
 #[derive(Debug, Clone)]
 pub struct Files {
-    /// The certificate alone, PEM: with it, a server forgets its intermediates.
+    /// The certificate alone, PEM.
     pub certificate: PathBuf,
-    /// The certificate and every intermediate above it, PEM.
+    /// The intermediates above it, the nearest first, PEM; none if there are none.
+    pub intermediates: Option<PathBuf>,
+    /// The certificate and the intermediates, PEM, which is what most servers load.
     pub chain: PathBuf,
     /// The private key, PEM, readable by its owner.
     pub key: PathBuf,
+}
+
+impl Files {
+    /// What a server loads that forgets the intermediates.
+    #[must_use]
+    pub fn without_intermediates(self) -> Self {
+        Self { chain: self.certificate.clone(), intermediates: None, ..self }
+    }
 }
 
 /// A certificate with its key.
@@ -57,18 +67,26 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Writes `NAME.pem`, `NAME.chain.pem` and `NAME.key` into a folder, which is made.
+    /// Writes `NAME.pem`, `NAME.intermediates.pem`, `NAME.chain.pem` and `NAME.key` into a folder, which is made.
     pub fn write(&self, folder: &Path, name: &str) -> Result<Files> {
         fs::create_dir_all(folder)?;
         let file = |suffix: &str| folder.join(format!("{name}.{suffix}"));
-        let files = Files { certificate: file("pem"), chain: file("chain.pem"), key: file("key") };
+        let mut above = Vec::new();
+        for certificate in &self.intermediates {
+            above.extend(certificate.to_pem()?);
+        }
+        let files = Files {
+            certificate: file("pem"),
+            intermediates: (!above.is_empty()).then(|| file("intermediates.pem")),
+            chain: file("chain.pem"),
+            key: file("key"),
+        };
         let alone = self.certificate.to_pem()?;
         fs::write(&files.certificate, &alone)?;
-        let mut chain = alone;
-        for above in &self.intermediates {
-            chain.extend(above.to_pem()?);
+        fs::write(&files.chain, [alone, above.clone()].concat())?;
+        if let Some(path) = &files.intermediates {
+            fs::write(path, above)?;
         }
-        fs::write(&files.chain, chain)?;
         fs::OpenOptions::new()
             .create(true)
             .write(true)

@@ -21,14 +21,12 @@ impl Options {
     /// Shows a certificate with its intermediates.
     #[must_use]
     pub fn new(files: &Files) -> Self {
-        Self::without_intermediates(files).arguments(&["-cert_chain", &files.chain.display().to_string()])
-    }
-
-    /// Shows a certificate alone.
-    #[must_use]
-    pub fn without_intermediates(files: &Files) -> Self {
         let (certificate, key) = (files.certificate.display().to_string(), files.key.display().to_string());
-        Self { arguments: Vec::new() }.arguments(&["-cert", &certificate, "-key", &key])
+        let options = Self { arguments: Vec::new() }.arguments(&["-cert", &certificate, "-key", &key]);
+        match &files.intermediates {
+            Some(above) => options.arguments(&["-cert_chain", &above.display().to_string()]),
+            None => options,
+        }
     }
 
     /// Shows another certificate to who asks for this name (SNI).

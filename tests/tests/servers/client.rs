@@ -1,9 +1,10 @@
 //! Whom the servers are shown to: `openssl s_client`, which knows TLS and STARTTLS and believes no certificate unseen.
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -35,4 +36,16 @@ pub fn tls(address: SocketAddr, name: &str, trusted: &Path, options: &[&str], li
     let _ = client.stdin.take().context("stdin is piped")?.write_all(lines.as_bytes());
     let output = client.wait_with_output()?;
     Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+/// Connects without TLS, sends the lines, and returns what comes until the server hangs up.
+pub fn plain(address: SocketAddr, lines: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.write_all(lines.replace('\n', "\r\n").as_bytes())?;
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).with_context(|| {
+        format!("{address} neither answered nor hung up; it had said {}", String::from_utf8_lossy(&said))
+    })?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }
