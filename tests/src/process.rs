@@ -34,33 +34,43 @@ impl Process {
     /// # Errors
     /// It cannot be started.
     pub fn start(name: &str, program: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
-        Self::start_as(None, name, program, arguments, log)
+        Self::spawn(Command::new("setpriv").process_group(0), name, program, arguments, log)
     }
 
-    /// As [`Process::start`], by root for another user, if one is given.
+    /// As [`Process::start`], by root for another user.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start_as(
-        user: Option<&str>,
+    pub fn start_as(user: &str, name: &str, program: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", user, "--regid", user, "--init-groups"]).process_group(0);
+        Self::spawn(&mut command, name, program, arguments, log)
+    }
+
+    /// As [`Process::start`], for a program that makes a session and with it a process group of its own. To who leads a
+    /// group already, the kernel refuses that, and Postfix gives up.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_session(name: &str, program: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
+        Self::spawn(&mut Command::new("setpriv"), name, program, arguments, log)
+    }
+
+    fn spawn(
+        setpriv: &mut Command,
         name: &str,
         program: &Path,
         arguments: &[&str],
         log: &Path,
     ) -> Result<Self> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut command = Command::new("setpriv");
-        if let Some(user) = user {
-            command.args(["--reuid", user, "--regid", user, "--init-groups"]);
-        }
-        let child = command
+        let child = setpriv
             .args(["--pdeathsig", "TERM", "--"])
             .arg(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
-            .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {name} ({})", program.display()))?;
         Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
@@ -114,6 +124,8 @@ impl Process {
         }
         if !self.has_ended() {
             let _ = kill_process_group(group, Signal::KILL);
+            // By itself too: it may not have got as far as a group of its own.
+            let _ = self.child.kill();
             let _ = self.child.wait();
         }
         // Killed, not asked: Nagios's workers pass on to their probes that SIGTERM is ignored.

@@ -21,6 +21,7 @@ pub mod authority;
 pub mod dovecot;
 pub mod maildir;
 pub mod openssl_server;
+pub mod postfix;
 
 /// How long a server may take to start, on a machine that builds at the same time.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -8,3 +8,5 @@ mod client;
 mod dovecot;
 #[path = "servers/openssl_server.rs"]
 mod openssl_server;
+#[path = "servers/postfix.rs"]
+mod postfix;

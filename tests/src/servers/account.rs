@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::authority::Files;
+use crate::process::Process;
 
 /// A user with his group.
 #[derive(Debug, Clone)]
@@ -31,9 +32,13 @@ impl Account {
         Ok(Self { name: user.name, group: group.name, user_id: user.uid, group_id: group.gid })
     }
 
-    /// Whom to become for that; none if this user is it.
-    pub fn to_become(&self) -> Option<&str> {
-        is_root().then_some(&self.name)
+    /// Starts a program as him.
+    pub fn start(&self, name: &str, program: &Path, arguments: &[&str], log: &Path) -> Result<Process> {
+        if is_root() {
+            Process::start_as(&self.name, name, program, arguments, log)
+        } else {
+            Process::start(name, program, arguments, log)
+        }
     }
 
     /// Hands a file or folder over.

@@ -191,13 +191,8 @@ impl Dovecot {
     /// It does not start.
     pub fn start_again(&mut self) -> Result<()> {
         let configuration = self.folder.join("dovecot.conf").display().to_string();
-        let mut process = Process::start_as(
-            self.account.to_become(),
-            "dovecot",
-            Path::new(PROGRAM),
-            &["-F", "-c", &configuration],
-            &self.log_file(),
-        )?;
+        let arguments = ["-F", "-c", &configuration];
+        let mut process = self.account.start("dovecot", Path::new(PROGRAM), &arguments, &self.log_file())?;
         // The master listens at once, but who greets is a process that it has yet to start.
         wait_for(&format!("Dovecot greets on {}", self.imap), PATIENCE, || {
             process.assert_running()?;

@@ -1,0 +1,271 @@
+//! Postfix with a configuration and a queue of its own, which hands everything on to Dovecot by LMTP. It needs root.
+//!
+//! Nothing leaves the machine: it takes mail for its domains alone, and knows no way to others.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::account::{Account, is_root, make_passable};
+use super::authority::Files;
+use super::{PATIENCE, own_address};
+use crate::patience::wait_for;
+use crate::process::Process;
+use crate::service::{free_port, wait_until_it_listens};
+
+/// Postfix's first process; `postfix start-fg` would put a shell before it.
+const PROGRAM: &str = "/usr/lib/postfix/sbin/master";
+/// It looks nothing up in the DNS, and takes any number of clients at once: tests are many.
+const MAIN: &str = "\
+compatibility_level = 3.6
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+maillog_file = {folder}/mail.log
+maillog_file_prefixes = {folder}
+myhostname = {name}
+inet_interfaces = loopback-only
+inet_protocols = ipv4
+mydestination =
+local_recipient_maps =
+alias_maps =
+alias_database =
+local_transport = error:there are no local users
+default_transport = error:nothing leaves this machine
+virtual_mailbox_domains = {domains}
+virtual_mailbox_maps =
+virtual_transport = lmtp:inet:{lmtp}
+smtpd_relay_restrictions = reject_unauth_destination
+smtpd_peername_lookup = no
+smtpd_client_connection_count_limit = 0
+notify_classes =
+lmtp_host_lookup = native
+";
+/// The services that such a Postfix uses, none of them in a chroot.
+const MASTER: &str = "\
+{smtp} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+lmtp unix - - n - - lmtp
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+";
+
+/// What the server does.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The name that it greets by.
+    pub name: String,
+    /// Whose mail it takes.
+    pub domains: Vec<String>,
+    /// Where it hands the mail on by LMTP.
+    pub lmtp: SocketAddr,
+    /// The certificate for STARTTLS and TLS; without one there is neither.
+    pub tls: Option<Files>,
+    /// More lines of `main.cf`.
+    pub more: String,
+}
+
+impl Options {
+    /// `mail.example.org`, which takes mail for `example.org` without TLS, and hands it on to Dovecot.
+    #[must_use]
+    pub fn delivering_to(lmtp: SocketAddr) -> Self {
+        Self {
+            name: "mail.example.org".to_owned(),
+            domains: vec!["example.org".to_owned()],
+            lmtp,
+            tls: None,
+            more: String::new(),
+        }
+    }
+}
+
+/// A running Postfix.
+#[derive(Debug)]
+pub struct Postfix {
+    folder: PathBuf,
+    process: Option<Process>,
+    address: IpAddr,
+    /// SMTP, plain and with STARTTLS.
+    pub smtp: SocketAddr,
+    /// SMTP over TLS; it listens only if there is a certificate.
+    pub smtps: SocketAddr,
+}
+
+impl Postfix {
+    /// Configures and starts one.
+    ///
+    /// # Errors
+    /// This is not root, or it does not start.
+    pub fn start(folder: &Path, options: &Options) -> Result<Self> {
+        ensure!(
+            is_root(),
+            "Postfix needs root: its processes become several users; `make test` runs this as root"
+        );
+        make_passable(folder)?;
+        // Postfix compares paths, and a folder may be reached by a link.
+        let folder = folder.canonicalize()?;
+        let address = own_address();
+        let (smtp, smtps) =
+            (SocketAddr::new(address, free_port(address)?), SocketAddr::new(address, free_port(address)?));
+        let mut postfix = Self { folder, process: None, address, smtp, smtps };
+        postfix.configure(options)?;
+        postfix.command("postfix", &["check"])?;
+        postfix.start_again()?;
+        Ok(postfix)
+    }
+
+    fn configure(&self, options: &Options) -> Result<()> {
+        let account = Account::of_package("postfix")?;
+        account.make_folder(&self.folder.join("data"))?;
+        fs::create_dir_all(self.folder.join("queue"))?;
+        fs::create_dir_all(self.configuration())?;
+        let mut main = MAIN
+            .replace("{name}", &options.name)
+            .replace("{domains}", &options.domains.join(" "))
+            .replace("{lmtp}", &options.lmtp.to_string())
+            .replace("{folder}", &self.folder.display().to_string());
+        let mut master = MASTER.replace("{smtp}", &self.smtp.to_string());
+        if let Some(files) = &options.tls {
+            let (chain, key) = (files.chain.display(), files.key.display());
+            writeln!(
+                main,
+                "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {chain}\nsmtpd_tls_key_file = {key}"
+            )?;
+            writeln!(
+                master,
+                "{} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes -o smtpd_tls_security_level=encrypt",
+                self.smtps
+            )?;
+        }
+        main.push_str(&options.more);
+        fs::write(self.configuration().join("main.cf"), main)?;
+        Ok(fs::write(self.configuration().join("master.cf"), master)?)
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.folder.join("etc")
+    }
+
+    /// Runs one of Postfix's commands on this instance.
+    fn command(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        let output = Command::new(Path::new("/usr/sbin").join(program))
+            .arg("-c")
+            .arg(self.configuration())
+            .args(arguments)
+            .output()
+            .with_context(|| format!("cannot start {program}; tests/setup installs postfix"))?;
+        ensure!(
+            output.status.success(),
+            "{program} {} failed: {}\n{}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr),
+            self.log()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Starts it after [`Postfix::stop`], on the same ports, with the same queue.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        let arguments = ["-s", "-c", &self.configuration().display().to_string()];
+        let log = self.folder.join("master.log");
+        let mut process = Process::start_session("postfix", Path::new(PROGRAM), &arguments, &log)?;
+        wait_until_it_listens(&mut process, self.smtp).with_context(|| self.log())?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Ends it, as an administrator does; what is in the queue stays there.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Holds deliveries: from now on it takes mails and keeps them in the queue. It is started anew for that, because
+    /// after a reload its processes go on as before for a moment that nobody knows.
+    ///
+    /// # Errors
+    /// It does not start again.
+    pub fn hold_deliveries(&mut self) -> Result<()> {
+        self.reconfigure("defer_transports = lmtp")
+    }
+
+    /// Delivers again, and what was held too.
+    ///
+    /// # Errors
+    /// It does not start again.
+    pub fn release_deliveries(&mut self) -> Result<()> {
+        self.reconfigure("defer_transports =")?;
+        self.flush()
+    }
+
+    /// Starts it anew with another setting of `main.cf`, such as `NAME = VALUE`.
+    ///
+    /// # Errors
+    /// It does not start again.
+    pub fn reconfigure(&mut self, setting: &str) -> Result<()> {
+        self.stop();
+        self.command("postconf", &["-e", setting])?;
+        self.start_again()
+    }
+
+    /// Tries to deliver all that is in the queue, now.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn flush(&self) -> Result<()> {
+        self.command("postqueue", &["-f"]).map(drop)
+    }
+
+    /// How many mails are in the queue.
+    ///
+    /// # Errors
+    /// The queue cannot be read.
+    pub fn queued(&self) -> Result<usize> {
+        Ok(self.command("postqueue", &["-j"])?.lines().count())
+    }
+
+    /// Waits until the queue is empty: everything is delivered, or returned, or refused.
+    ///
+    /// # Errors
+    /// It is not in time, or cannot be read.
+    pub fn wait_until_delivered(&self) -> Result<()> {
+        wait_for("Postfix's queue is empty", PATIENCE, || {
+            Ok(match self.queued()? {
+                0 => Ok(()),
+                queued => Err(format!("{queued} mails\n{}", self.log())),
+            })
+        })
+    }
+
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        super::text(&self.folder.join("mail.log")) + &super::text(&self.folder.join("master.log"))
+    }
+}
