@@ -19,7 +19,7 @@ pub mod deadline;
 pub mod dialogue;
 mod freshness;
 pub mod greeting;
-mod plugin;
+mod program;
 pub mod protocol;
 mod published;
 mod question;

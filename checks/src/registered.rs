@@ -2,24 +2,26 @@
 
 use std::ffi::OsString;
 
-use monitoring_info::probe::{self, Own, Run};
+use monitoring_info::probe;
 
 use crate::answer::Answer;
+use crate::program::{self, Places};
 use crate::published::Server;
 use crate::question::{self, CommandLine, Question};
-use crate::{command_line, freshness, plugin};
+use crate::{command_line, freshness};
 
 /// Does what the command line says and gives the exit status. Where a program takes over, this never returns.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     command_line::respond(question::parse(arguments).map(|question| answer(&question)))
 }
 
-/// The answer, unless a plugin takes over.
+/// The answer, unless a program takes over.
 fn answer(command_line: &CommandLine) -> Answer {
     let server = Server::below(&command_line.root);
+    let places = Places { plugins: &command_line.plugins, root: &command_line.root };
     match &command_line.question {
         Question::Alive { host } => match server.published(host, None) {
-            Ok(published) => plugin::become_it(&command_line.plugins, &probe::host_alive(published.address)),
+            Ok(published) => program::become_it(places, &probe::host_alive(published.address)),
             Err(error) => Answer::failed(&error),
         },
         Question::Registration { host } => match server.published(host, None) {
@@ -31,12 +33,8 @@ fn answer(command_line: &CommandLine) -> Answer {
                 Ok(published) => published,
                 Err(error) => return Answer::failed(&error),
             };
-            match published.probe(service, probe.as_ref().map(AsRef::as_ref)).map(|probe| probe.run) {
-                Ok(Run::Plugin(plugin)) => plugin::become_it(&command_line.plugins, &plugin),
-                // The places of our own probes. Until one is here, nobody may take its silence for a success.
-                Ok(Run::Own(Own { name, summary })) => Answer::unknown(&format!(
-                    "the probe \"{name}\" is not part of this version, so nobody knows whether {summary}"
-                )),
+            match published.probe(service, probe.as_ref().map(AsRef::as_ref)) {
+                Ok(probe) => program::become_it(places, &probe.program),
                 Err(error) => Answer::failed(&error),
             }
         }

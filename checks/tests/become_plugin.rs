@@ -25,13 +25,19 @@ struct Scratch(TempDir);
 
 impl Scratch {
     fn new() -> Self {
-        let scratch = Self(tempfile::tempdir().unwrap());
+        // Where the program can be linked to: a copy could not be run while another test's child still had it open.
+        let scratch = Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
         fs::create_dir_all(scratch.state().join(DOCUMENTS_DIR)).unwrap();
         fs::create_dir_all(scratch.state().join(SEEN_DIR)).unwrap();
         fs::create_dir(scratch.plugins()).unwrap();
-        for program in ["check_http", "check_ldap", "check_ssh", "check_ping"] {
+        for program in ["check_http", "check_ldap", "check_ssh", "check_ping", "check_mailflow_receive"] {
             symlink(DUMPER, scratch.plugins().join(program)).unwrap();
         }
+        // Ours are looked for beside the file that it is, not beside a link to it.
+        fs::hard_link(env!("CARGO_BIN_EXE_check_registered"), scratch.plugins().join("check_registered"))
+            .unwrap();
+        symlink(scratch.plugins().join("check_registered"), scratch.0.path().join("check_registered"))
+            .unwrap();
         scratch
     }
 
@@ -68,7 +74,7 @@ impl Scratch {
     }
 
     fn check(&self, plugins: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_check_registered"));
+        let mut command = Command::new(self.0.path().join("check_registered"));
         command.arg("--root").arg(self.0.path()).arg("--plugins").arg(plugins).args(arguments);
         command.env("NAGIOS_ARG1", "must not arrive");
         command
@@ -201,6 +207,54 @@ proptest! {
             prop_assert!(!bytes.windows(password.len()).any(|window| window == password.as_bytes()), "{}", place);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_program_of_ours_gets_free_text_byte_for_byte_and_a_password_in_a_file_of_its_own(
+        username in odd_text(), password in odd_text(),
+    ) {
+        prop_assume!(!username.is_empty() && !password.is_empty());
+        let password = format!("{password}\u{b6}");
+        let scratch = Scratch::new();
+        scratch.publish("imap", &[("ssl", "True"), ("username", &username), ("password", &password)]);
+        // Ours need no folder of plugins.
+        let output = scratch.check(Path::new("/nonexistent"), &[HOST, "it"]).output().unwrap();
+        prop_assert_eq!(output.stdout, b"dumped\n");
+        let arguments = scratch.arguments();
+        prop_assert_eq!(&arguments[0], &format!("--root={}", scratch.0.path().display()));
+        prop_assert!(arguments[1].starts_with("--password-file=/dev/fd/"));
+        prop_assert_eq!(
+            &arguments[2..],
+            [
+                "-H", "127.0.0.1", "-p", "993", "--protocol", "imap", "--tls", &format!("--hostname={HOST}"),
+                &format!("--username={username}"),
+            ]
+        );
+        prop_assert_eq!(fs::read(scratch.plugins().join("secret")).unwrap(), password.as_bytes());
+        for place in ["cmdline", "environment"] {
+            let bytes = fs::read(scratch.plugins().join(place)).unwrap();
+            prop_assert!(!bytes.windows(password.len()).any(|window| window == password.as_bytes()), "{}", place);
+        }
+    }
+}
+
+#[test]
+fn a_program_with_a_password_can_leave_no_core() {
+    let scratch = Scratch::new();
+    let core = |kind: &str, settings: &[(&str, &str)]| {
+        scratch.publish(kind, settings);
+        scratch.run(&[HOST, "it"]);
+        let limits = fs::read_to_string(scratch.plugins().join("limits")).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+        line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let login = [("username", "cn=probe"), ("password", "s3cret")];
+    assert_eq!(core("ldap", &login), ["1", "1"]);
+    assert_eq!(core("imap", &login), ["1", "1"]);
+    assert_ne!(core("ssh", &[]), ["1", "1"], "without one, a crash may be looked into");
 }
 
 /// Reads one BER element (X.690, section 8.1): its content, and what follows it.
@@ -350,7 +404,6 @@ fn whatever_is_not_known_is_unknown_and_says_what_to_do() {
     scratch.publish("tcp", &[("port", "443"), ("ssl", "True")]);
     unknown(&[HOST, "other"], "UNKNOWN: web1.example.org has no service other in the published registration");
     unknown(&[HOST, "it", "colour"], "UNKNOWN: the service it has no probe colour");
-    unknown(&[HOST, "it", "certificate"], "UNKNOWN: the probe \"certificate\" is not part of this version");
     unknown(&[HOST, "it"], "UNKNOWN: cannot run ");
     unknown(&[HOST], "UNKNOWN: the following required arguments were not provided: <SERVICE>");
     unknown(&["--registration", HOST], "UNKNOWN: cannot read ");

@@ -8,7 +8,7 @@ use monitoring_info::definition::{Draft, Setting};
 use monitoring_info::diagnostic::suggestion;
 use monitoring_info::host::{HostName, quoted};
 use monitoring_info::overrides::OptOut;
-use monitoring_info::probe::{Probe, Run, Subject};
+use monitoring_info::probe::{Probe, Subject};
 use monitoring_info::service;
 use serde::Serialize;
 
@@ -64,15 +64,13 @@ struct ShownSetting {
 struct ShownProbe {
     /// None for the main probe.
     name: Option<&'static str>,
-    /// The program of monitoring-plugins; none for one of our own probes.
-    program: Option<&'static str>,
+    program: &'static str,
+    /// The Debian package that brings the program to the server.
+    package: &'static str,
     arguments: Vec<String>,
     environment: Vec<String>,
     /// Options that are handed over where no list of processes shows them.
     hidden: Vec<String>,
-    /// One of our own probes.
-    own: Option<&'static str>,
-    summary: Option<&'static str>,
 }
 
 /// Shows one service, or all.
@@ -223,26 +221,14 @@ fn settings(draft: &Draft) -> Vec<ShownSetting> {
 }
 
 fn probe(probe: Probe) -> ShownProbe {
-    let name = probe.name;
-    match probe.run {
-        Run::Plugin(plugin) => ShownProbe {
-            name,
-            program: Some(plugin.program),
-            arguments: plugin.arguments,
-            environment: plugin.environment.iter().map(|(name, value)| format!("{name}={value}")).collect(),
-            hidden: plugin.secrets.iter().map(|(option, _)| format!("{option}={MASK}")).collect(),
-            own: None,
-            summary: None,
-        },
-        Run::Own(own) => ShownProbe {
-            name,
-            program: None,
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            hidden: Vec::new(),
-            own: Some(own.name),
-            summary: Some(own.summary),
-        },
+    let Probe { name, program } = probe;
+    ShownProbe {
+        name,
+        program: program.name,
+        package: program.suite.package(),
+        arguments: program.arguments,
+        environment: program.environment.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        hidden: program.secrets.iter().map(|(option, _)| format!("{option}={MASK}")).collect(),
     }
 }
 
@@ -296,33 +282,14 @@ impl Shown {
 
 impl ShownProbe {
     fn text(&self) -> String {
-        let what = match (self.program, self.own) {
-            (Some(program), _) => {
-                let mut line: Vec<String> = self.environment.iter().map(|variable| shell(variable)).collect();
-                line.push(program.to_owned());
-                line.extend(self.arguments.iter().map(|argument| shell(argument)));
-                let hidden = match self.hidden.as_slice() {
-                    [] => String::new(),
-                    hidden => paint(DIM, format!("  (and, where nobody sees it: {})", hidden.join(" "))),
-                };
-                format!("{}{hidden}", paint(NEXT, line.join(" ")))
-            }
-            (None, own) => format!(
-                "{} {}",
-                paint(NEXT, own.unwrap_or_default()),
-                // Where one of our own probes comes to be, this goes.
-                paint(
-                    DIM,
-                    format!(
-                        "(auto-monitor's own, not part of this version, so UNKNOWN: {})",
-                        self.summary.unwrap_or_default()
-                    )
-                )
-            ),
+        let mut line: Vec<String> = self.environment.iter().map(|variable| shell(variable)).collect();
+        line.push(self.program.to_owned());
+        line.extend(self.arguments.iter().map(|argument| shell(argument)));
+        let hidden = match self.hidden.as_slice() {
+            [] => String::new(),
+            hidden => paint(DIM, format!("  (and, where nobody sees it: {})", hidden.join(" "))),
         };
-        match self.name {
-            Some(name) => format!("{name}: {what}"),
-            None => what,
-        }
+        let name = self.name.map(|name| format!("{name}: ")).unwrap_or_default();
+        format!("{name}{}{hidden}", paint(NEXT, line.join(" ")))
     }
 }

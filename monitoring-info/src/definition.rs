@@ -230,28 +230,28 @@ impl Definition {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::probe::{Run, Subject};
+    use crate::probe::Subject;
     use crate::service;
 
     /// The main probe of a definition as one line, for the tests of the types.
-    pub(crate) fn main_plugin(body: &str) -> String {
+    pub(crate) fn main_program(body: &str) -> String {
+        probe(body, None).expect("every definition has a main probe")
+    }
+
+    /// The probe of this name as one line, if there is one.
+    pub(crate) fn probe(body: &str, name: Option<&str>) -> Option<String> {
         let (drafts, problems) = read("test.conf", format!("[test]\n{body}\n").as_bytes());
         assert!(problems.is_empty(), "{problems:?}");
         let (definition, problems) = drafts[0].settle();
         let definition = definition.unwrap_or_else(|| panic!("{problems:?}"));
         let host = "web1.example.org".parse().unwrap();
         let subject = Subject { host: &host, address: [192, 0, 2, 1].into(), definition: &definition };
-        let probe = service::probes(&subject).into_iter().find(|probe| probe.name.is_none()).unwrap();
-        match probe.run {
-            Run::Own(own) => format!("own {}", own.name),
-            Run::Plugin(plugin) => {
-                let environment: Vec<String> =
-                    plugin.environment.iter().map(|(name, value)| format!("{name}={value} ")).collect();
-                let secrets: Vec<String> =
-                    plugin.secrets.iter().map(|(name, _)| format!(" ({name})")).collect();
-                let arguments = plugin.arguments.join(" ");
-                format!("{}{} {arguments}{}", environment.concat(), plugin.program, secrets.concat())
-            }
-        }
+        let probe = service::probes(&subject).into_iter().find(|probe| probe.name == name)?;
+        let program = probe.program;
+        let environment: Vec<String> =
+            program.environment.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+        let secrets: Vec<String> = program.secrets.iter().map(|(name, _)| format!(" ({name})")).collect();
+        let arguments = program.arguments.join(" ");
+        Some(format!("{}{} {arguments}{}", environment.concat(), program.name, secrets.concat()))
     }
 }

@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod fingerprint;
 pub mod host;
 pub mod ini;
+pub mod mail;
 pub mod overrides;
 pub mod probe;
 pub mod published;

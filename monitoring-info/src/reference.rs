@@ -146,7 +146,7 @@ pub fn markdown() -> String {
         text.push_str(&markdown_table(kind.keys.iter()));
         let more: Vec<&str> = [
             (kind.tls == Tls::Direct).then_some("the [TLS keys](#tls-keys)"),
-            (kind.tls == Tls::Upgradable).then_some("the [TLS keys](#tls-keys) (`starttls` is possible)"),
+            kind.tls.upgraded_protocol().map(|_| "the [TLS keys](#tls-keys) (`starttls` is possible)"),
             kind.key("password_file").map(|_| "[`password_file`](#passwords)"),
         ]
         .into_iter()
@@ -166,7 +166,7 @@ pub fn markdown() -> String {
 fn tls_keys() -> impl Iterator<Item = &'static Key> {
     KINDS
         .iter()
-        .find(|kind| kind.tls == Tls::Upgradable)
+        .find(|kind| kind.tls.upgraded_protocol().is_some())
         .into_iter()
         .flat_map(|kind| kind.keys().skip_while(|key| key.name != "ssl"))
 }

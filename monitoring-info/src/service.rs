@@ -5,7 +5,7 @@
 //! on types anywhere.
 
 use crate::definition::Definition;
-use crate::probe::{Own, Probe, Run, Subject};
+use crate::probe::{Probe, Program, Subject};
 use crate::secret;
 use crate::value::{self, Value, ValueKind};
 
@@ -59,7 +59,10 @@ pub enum Tls {
     /// `ssl` is True or False.
     Direct,
     /// `ssl` may also be `starttls`.
-    Upgradable,
+    Upgradable {
+        /// How `check_certificate` calls the protocol of the upgrade.
+        protocol: &'static str,
+    },
 }
 
 /// A key of a type.
@@ -158,6 +161,17 @@ static TLS_KEYS: [Key; 3] = [
     },
 ];
 
+impl Tls {
+    /// The protocol whose plain connections can be upgraded, if they can.
+    #[must_use]
+    pub fn upgraded_protocol(self) -> Option<&'static str> {
+        match self {
+            Self::Never | Self::Direct => None,
+            Self::Upgradable { protocol } => Some(protocol),
+        }
+    }
+}
+
 /// Types are the same when their names are: the table has each name once.
 impl PartialEq for Kind {
     fn eq(&self, other: &Self) -> bool {
@@ -181,7 +195,7 @@ impl Kind {
         let (ssl, tls): (_, &'static [Key]) = match self.tls {
             Tls::Never => (None, &[]),
             Tls::Direct => (Some(&SSL_DIRECT), &TLS_KEYS),
-            Tls::Upgradable => (Some(&SSL_UPGRADABLE), &TLS_KEYS),
+            Tls::Upgradable { .. } => (Some(&SSL_UPGRADABLE), &TLS_KEYS),
         };
         own.iter().chain(password).chain(ssl).chain(tls)
     }
@@ -199,15 +213,20 @@ impl Kind {
 pub fn probes(subject: &Subject<'_>) -> Vec<Probe> {
     let mut probes = (subject.definition.kind().probes)(subject);
     if subject.ssl() != Ssl::Off && !subject.flag("ignore_invalid_ssl") {
-        probes.push(Probe {
-            name: Some("certificate"),
-            run: Run::Own(Own {
-                name: "certificate",
-                summary: "the certificate is unexpired, carries the name, and chains to a trusted authority",
-            }),
-        });
+        probes.push(Probe { name: Some("certificate"), program: certificate(subject) });
     }
     probes
+}
+
+fn certificate(subject: &Subject<'_>) -> Program {
+    let upgrade = match subject.ssl() {
+        Ssl::Starttls => subject.definition.kind().tls.upgraded_protocol(),
+        Ssl::Off | Ssl::Direct => None,
+    };
+    Program::ours("check_certificate", subject.address_and_port())
+        .with(upgrade.into_iter().flat_map(|protocol| ["--starttls", protocol]))
+        .with(subject.option("--hostname", "ssl_hostname"))
+        .with(subject.option("--expire-before", "expire_before_days"))
 }
 
 impl Subject<'_> {
@@ -241,10 +260,17 @@ impl Subject<'_> {
         self.definition.ssl()
     }
 
-    /// `-H ADDRESS -p PORT`, which nearly every program of monitoring-plugins takes.
+    /// `-H ADDRESS -p PORT`, which our programs and nearly all of monitoring-plugins take.
     #[must_use]
     pub fn address_and_port(&self) -> [String; 4] {
         ["-H".into(), self.address.to_string(), "-p".into(), self.port()]
+    }
+
+    /// `--OPTION=VALUE` with the value of a key, in one argument, so that no value is taken for an option; nothing where
+    /// the key has no value.
+    #[must_use]
+    pub fn option(&self, option: &str, key: &str) -> Option<String> {
+        self.text(key).map(|value| format!("{option}={value}"))
     }
 }
 
@@ -291,6 +317,38 @@ mod tests {
             let probes =
                 probes(&Subject { host: &host, address: [192, 0, 2, 1].into(), definition: &definition });
             assert_eq!(probes.iter().filter(|probe| probe.name.is_none()).count(), 1, "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn the_certificate_is_probed_where_the_service_is_and_the_way_it_is() {
+        use crate::definition::tests::probe;
+        let certificate = |body: &str| probe(body, Some("certificate"));
+        assert_eq!(certificate("type = tcp\nport = 5432"), None);
+        assert_eq!(certificate("type = tcp\nport = 5432\nssl = True\nignore_invalid_ssl = yes"), None);
+        for (body, expected) in [
+            ("type = http\nssl = yes", "-p 443 --hostname=web1.example.org"),
+            (
+                "type = http\nssl = yes\nport = 8443\nhostname = a.example\nssl_hostname = b.example",
+                "-p 8443 --hostname=b.example",
+            ),
+            (
+                "type = smtp\nssl = yes\nexpire_before_days = 0",
+                "-p 465 --hostname=web1.example.org --expire-before=0",
+            ),
+            ("type = smtp\nssl = starttls", "-p 25 --starttls smtp --hostname=web1.example.org"),
+            ("type = imap\nssl = starttls", "-p 143 --starttls imap --hostname=web1.example.org"),
+            ("type = pop3\nssl = starttls", "-p 110 --starttls pop3 --hostname=web1.example.org"),
+            (
+                "type = ldap\nssl = starttls\nexpire_before_days = 14",
+                "-p 389 --starttls ldap --hostname=web1.example.org --expire-before=14",
+            ),
+        ] {
+            assert_eq!(
+                certificate(body).as_deref(),
+                Some(format!("check_certificate -H 192.0.2.1 {expected}").as_str()),
+                "{body}"
+            );
         }
     }
 

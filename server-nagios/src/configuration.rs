@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use monitoring_info::diagnostic::{Problem, suggestion};
 use monitoring_info::host::quoted;
 use monitoring_info::ini::{Document, Source};
+use monitoring_info::probe::{Program, Suite};
 use monitoring_info::registration::PORT;
 use monitoring_info::value::Invalid;
 
@@ -273,6 +274,23 @@ impl Configuration {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(source) => Err(Error::Read { path: path.to_owned(), source }),
         }
+    }
+
+    /// Where a program is that a probe may be.
+    #[must_use]
+    pub fn program(&self, program: &Program) -> PathBuf {
+        match program.suite {
+            Suite::MonitoringPlugins => self.plugins.join(program.name),
+            Suite::AutoMonitor => self.program_of_ours(program.name),
+        }
+    }
+
+    /// Where a program of ours is: beside the check program, where that finds it, too.
+    #[must_use]
+    pub fn program_of_ours(&self, name: &str) -> PathBuf {
+        // Not beside a link to it.
+        let check_program = fs::canonicalize(&self.check_program);
+        check_program.as_ref().unwrap_or(&self.check_program).with_file_name(name)
     }
 
     /// Reads the bytes of a file that is shown under this name.

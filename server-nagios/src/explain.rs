@@ -4,11 +4,12 @@
 //! same. Both come from what is published, not from what is registered, because that is what runs. Secrets are masked.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use monitoring_info::host::ServiceName;
-use monitoring_info::probe::{self, Plugin, Run};
+use monitoring_info::probe::{self, Program, Suite};
 use monitoring_info::published::Published;
 use serde_json::{Value, json};
 
@@ -62,7 +63,7 @@ pub fn explain(context: &Context, arguments: cli::Explain) -> anyhow::Result<Exi
         "fingerprint": record.as_ref().map(|record| record.fingerprint.as_str()),
         "override": override_file.exists().then_some(&override_file),
         "publication": publication::of(paths, &host),
-        "alive": command_line(&configuration, &alive),
+        "alive": command_line(paths.root(), &configuration, &alive),
         "services": services,
     });
     if output.json {
@@ -91,7 +92,7 @@ fn probes(
 ) -> Vec<Value> {
     let runs = |name: Option<&str>| {
         let mut words = vec![configuration.check_program.display().to_string()];
-        if context.paths.root() != std::path::Path::new("/") {
+        if context.paths.root() != Path::new("/") {
             words.extend(["--root".to_owned(), context.paths.root().display().to_string()]);
         }
         if configuration.plugins != Configuration::default().plugins {
@@ -106,17 +107,8 @@ fn probes(
             .into_iter()
             .filter(|probe| only.is_none() || probe.name == only)
             .map(|probe| {
-                let (becomes, summary) = match &probe.run {
-                    Run::Plugin(plugin) => (Some(command_line(configuration, plugin)), None),
-                    Run::Own(own) => (
-                        None,
-                        Some(format!(
-                            "our own probe `{}`, not part of this version, so UNKNOWN: {}",
-                            own.name, own.summary
-                        )),
-                    ),
-                };
-                json!({ "probe": probe.name, "runs": runs(probe.name), "becomes": becomes, "is": summary })
+                let becomes = command_line(context.paths.root(), configuration, &probe.program);
+                json!({ "probe": probe.name, "runs": runs(probe.name), "becomes": becomes, "is": null })
             })
             .collect(),
         Err(_) if only.is_some() => Vec::new(),
@@ -128,14 +120,20 @@ fn probes(
     }
 }
 
-/// The command line of a plugin, for a person to run.
-fn command_line(configuration: &Configuration, plugin: &Plugin) -> String {
+/// The command line of a program, for a person to run in a shell that knows `<<<`.
+fn command_line(root: &Path, configuration: &Configuration, program: &Program) -> String {
     let mut words: Vec<String> =
-        plugin.environment.iter().map(|(name, value)| format!("{name}={}", quote(value))).collect();
-    words.push(quote(&configuration.plugins.join(plugin.program).display().to_string()));
-    words.extend(plugin.arguments.iter().map(|argument| quote(argument)));
-    // They are handed over out of sight; on a command line of a person's own they are options like others.
-    words.extend(plugin.secrets.iter().map(|(name, _)| format!("--{name}='********'")));
+        program.environment.iter().map(|(name, value)| format!("{name}={}", quote(value))).collect();
+    words.push(quote(&configuration.program(program).display().to_string()));
+    if program.suite == Suite::AutoMonitor && root != Path::new("/") {
+        words.push(quote(&format!("--root={}", root.display())));
+    }
+    words.extend(program.arguments.iter().map(|argument| quote(argument)));
+    // They are handed over out of sight; a person types them, instead of the asterisks.
+    words.extend(program.secrets.iter().zip(3..).map(|((name, _), descriptor)| match program.suite {
+        Suite::MonitoringPlugins => format!("--{name}='********'"),
+        Suite::AutoMonitor => format!("--{name}-file=/dev/fd/{descriptor} {descriptor}<<<'********'"),
+    }));
     words.join(" ")
 }
 
@@ -227,10 +225,24 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_masked() {
-        let plugin =
-            Plugin { secrets: vec![("password", "geheim".into())], ..Plugin::new("check_x", ["-H", "::1"]) };
-        let shown = command_line(&Configuration::default(), &plugin);
-        assert_eq!(shown, "/usr/lib/nagios/plugins/check_x -H ::1 --password='********'");
+    fn secrets_are_masked_and_programs_are_where_they_run() {
+        let shown = |root: &str, program: Program| {
+            let program = program.with_secret("password", "geheim");
+            command_line(Path::new(root), &Configuration::default(), &program)
+        };
+        let plugin = Program::plugin("check_x", ["-H", "::1"]);
+        let ours = Program::ours("check_mailflow_receive", ["-H", "::1"]);
+        let folder = "/usr/lib/nagios/plugins";
+        assert_eq!(shown("/srv", plugin), format!("{folder}/check_x -H ::1 --password='********'"));
+        assert_eq!(
+            shown("/", ours.clone()),
+            format!("{folder}/check_mailflow_receive -H ::1 --password-file=/dev/fd/3 3<<<'********'")
+        );
+        assert_eq!(
+            shown("/srv", ours),
+            format!(
+                "{folder}/check_mailflow_receive --root=/srv -H ::1 --password-file=/dev/fd/3 3<<<'********'"
+            )
+        );
     }
 }

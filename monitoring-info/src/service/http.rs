@@ -1,7 +1,7 @@
 //! `http`: a web server answers a request.
 
 use super::{Default, Key, Kind, Ssl, Tls};
-use crate::probe::{Plugin, Probe, Subject};
+use crate::probe::{Probe, Program, Subject};
 use crate::value;
 
 pub(super) static KIND: Kind = Kind {
@@ -43,7 +43,7 @@ pub(super) static KIND: Kind = Kind {
 
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
     let redirect = if subject.flag("accept_redirection") { "ok" } else { "critical" };
-    let plugin = Plugin::new("check_http", ["-I".to_owned(), subject.address.to_string()]).with([
+    let plain = Program::plugin("check_http", ["-I".to_owned(), subject.address.to_string()]).with([
         "-H".to_owned(),
         subject.text("hostname").unwrap_or_default(),
         "-p".to_owned(),
@@ -53,21 +53,22 @@ fn probes(subject: &Subject<'_>) -> Vec<Probe> {
         "-f".to_owned(),
         redirect.to_owned(),
     ]);
-    vec![Probe::plugin(if subject.ssl() == Ssl::Direct { plugin.with(["-S", "--sni"]) } else { plugin })]
+    let program = if subject.ssl() == Ssl::Direct { plain.with(["-S", "--sni"]) } else { plain };
+    vec![program.into()]
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::definition::tests::main_plugin;
+    use crate::definition::tests::main_program;
 
     #[test]
     fn request_is_what_the_definition_says() {
         assert_eq!(
-            main_plugin("type = http"),
+            main_program("type = http"),
             "check_http -I 192.0.2.1 -H web1.example.org -p 80 -u / -f ok"
         );
         assert_eq!(
-            main_plugin(
+            main_program(
                 "type = http\nssl = yes\nuri = /a?b=$USER5$`x`'\"!;c\naccept_redirection = no\nhostname = WWW.example.org"
             ),
             "check_http -I 192.0.2.1 -H www.example.org -p 443 -u /a?b=$USER5$`x`'\"!;c -f critical -S --sni"

@@ -1,8 +1,8 @@
 //! `imap`: a mailbox server greets, and the mails of ours that have arrived are taken where it is given a login.
 
-use super::{Default, Key, Kind, Rule, Ssl, Tls};
-use crate::probe::{Plugin, Probe, Subject};
-use crate::value;
+use super::{Default, Key, Kind, Rule, Tls};
+use crate::probe::{Probe, Subject};
+use crate::{mail, value};
 
 pub(super) static KIND: Kind = Kind {
     name: "imap",
@@ -36,33 +36,54 @@ pub(super) static KIND: Kind = Kind {
             summary: "take tokens that have arrived off this list; needs `username` and `password`",
         },
     ],
-    tls: Tls::Upgradable,
+    tls: Tls::Upgradable { protocol: "imap" },
     rules: &[Rule::Together("username", "password"), Rule::Needs("mailflowid", "username")],
     example: "type = imap\nssl = True\nusername = probe\npassword_file = /etc/auto-monitor/probe.password\nmailflowid = inbound\n",
     probes,
 };
 
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
-    if subject.value("username").is_some() {
-        return vec![Probe::own("mail-receive", "the server lets the user in, and our mails are looked for")];
-    }
-    // The programs of monitoring-plugins cannot upgrade a connection (2.3.3).
-    vec![match subject.ssl() {
-        Ssl::Off => Probe::plugin(Plugin::new("check_imap", subject.address_and_port())),
-        Ssl::Direct => Probe::plugin(Plugin::new("check_simap", subject.address_and_port())),
-        Ssl::Starttls => Probe::own("imap-starttls", "the server greets, upgrades to TLS and handles LOGOUT"),
-    }]
+    let program = match (subject.text("username"), subject.text("password")) {
+        (Some(username), Some(password)) => mail::receive(subject, "imap", &username, password),
+        _ => mail::greeting(subject, "imap"),
+    };
+    vec![program.into()]
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::definition::tests::main_plugin;
+    use crate::definition::tests::main_program;
 
     #[test]
-    fn each_way_to_connect_has_its_program() {
-        assert_eq!(main_plugin("type = imap"), "check_imap -H 192.0.2.1 -p 143");
-        assert_eq!(main_plugin("type = imap\nssl = True"), "check_simap -H 192.0.2.1 -p 993");
-        assert_eq!(main_plugin("type = imap\nssl = starttls"), "own imap-starttls");
-        assert_eq!(main_plugin("type = imap\nusername = u\npassword = p"), "own mail-receive");
+    fn each_way_to_connect_has_its_option() {
+        assert_eq!(main_program("type = imap"), "check_greeting -H 192.0.2.1 -p 143 --protocol imap");
+        assert_eq!(
+            main_program("type = imap\nssl = True"),
+            "check_greeting -H 192.0.2.1 -p 993 --protocol imap --tls"
+        );
+        assert_eq!(
+            main_program("type = imap\nssl = starttls"),
+            "check_greeting -H 192.0.2.1 -p 143 --protocol imap --starttls"
+        );
+    }
+
+    #[test]
+    fn a_user_looks_for_our_mails() {
+        assert_eq!(
+            main_program("type = imap\nusername = u v\npassword = s3cret"),
+            "check_mailflow_receive -H 192.0.2.1 -p 143 --protocol imap --username=u v (password)"
+        );
+        assert_eq!(
+            main_program(
+                "type = imap\nssl = True\nssl_hostname = mx\nusername = u\npassword = p\nmailflowid = in"
+            ),
+            "check_mailflow_receive -H 192.0.2.1 -p 993 --protocol imap --tls --hostname=mx --username=u \
+             --list web1.example.org/in (password)"
+        );
+        assert_eq!(
+            main_program("type = imap\nssl = starttls\nignore_invalid_ssl = yes\nusername = u\npassword = p"),
+            "check_mailflow_receive -H 192.0.2.1 -p 143 --protocol imap --starttls --hostname=web1.example.org \
+             --any-certificate --username=u (password)"
+        );
     }
 }

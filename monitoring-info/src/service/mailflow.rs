@@ -1,7 +1,7 @@
 //! `mailflow`: mails that were sent arrive in time.
 
 use super::{Default, Key, Kind, Tls};
-use crate::probe::Probe;
+use crate::probe::{Probe, Program, Subject};
 use crate::value;
 
 pub(super) static KIND: Kind = Kind {
@@ -21,5 +21,24 @@ pub(super) static KIND: Kind = Kind {
     tls: Tls::Never,
     rules: &[],
     example: "type = mailflow\nseconds = 900\nid = inbound\n",
-    probes: |_| vec![Probe::own("mailflow", "no mail is on its way for longer than it may take")],
+    probes,
 };
+
+fn probes(subject: &Subject<'_>) -> Vec<Probe> {
+    let seconds = subject.text("seconds").unwrap_or_default();
+    let program = Program::ours("check_mailflow", subject.list("id")).with(["-c".to_owned(), seconds]);
+    vec![program.into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::definition::tests::main_program;
+
+    #[test]
+    fn the_list_is_the_host_s_own() {
+        assert_eq!(
+            main_program("type = mailflow\nseconds = 900\nid = inbound"),
+            "check_mailflow --list web1.example.org/inbound -c 900"
+        );
+    }
+}

@@ -1,8 +1,8 @@
 //! `pop3`: a mailbox server greets, and the mails of ours that have arrived are taken where it is given a login.
 
-use super::{Default, Key, Kind, Rule, Ssl, Tls};
-use crate::probe::{Plugin, Probe, Subject};
-use crate::value;
+use super::{Default, Key, Kind, Rule, Tls};
+use crate::probe::{Probe, Subject};
+use crate::{mail, value};
 
 pub(super) static KIND: Kind = Kind {
     name: "pop3",
@@ -36,33 +36,54 @@ pub(super) static KIND: Kind = Kind {
             summary: "take tokens that have arrived off this list; needs `username` and `password`",
         },
     ],
-    tls: Tls::Upgradable,
+    tls: Tls::Upgradable { protocol: "pop3" },
     rules: &[Rule::Together("username", "password"), Rule::Needs("mailflowid", "username")],
     example: "type = pop3\nssl = True\nusername = probe\npassword_file = /etc/auto-monitor/probe.password\nmailflowid = inbound\n",
     probes,
 };
 
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
-    if subject.value("username").is_some() {
-        return vec![Probe::own("mail-receive", "the server lets the user in, and our mails are looked for")];
-    }
-    // The programs of monitoring-plugins cannot upgrade a connection (2.3.3).
-    vec![match subject.ssl() {
-        Ssl::Off => Probe::plugin(Plugin::new("check_pop", subject.address_and_port())),
-        Ssl::Direct => Probe::plugin(Plugin::new("check_spop", subject.address_and_port())),
-        Ssl::Starttls => Probe::own("pop3-starttls", "the server greets, upgrades to TLS and handles QUIT"),
-    }]
+    let program = match (subject.text("username"), subject.text("password")) {
+        (Some(username), Some(password)) => mail::receive(subject, "pop3", &username, password),
+        _ => mail::greeting(subject, "pop3"),
+    };
+    vec![program.into()]
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::definition::tests::main_plugin;
+    use crate::definition::tests::main_program;
 
     #[test]
-    fn each_way_to_connect_has_its_program() {
-        assert_eq!(main_plugin("type = pop3"), "check_pop -H 192.0.2.1 -p 110");
-        assert_eq!(main_plugin("type = pop3\nssl = True"), "check_spop -H 192.0.2.1 -p 995");
-        assert_eq!(main_plugin("type = pop3\nssl = starttls"), "own pop3-starttls");
-        assert_eq!(main_plugin("type = pop3\nusername = u\npassword = p"), "own mail-receive");
+    fn each_way_to_connect_has_its_option() {
+        assert_eq!(main_program("type = pop3"), "check_greeting -H 192.0.2.1 -p 110 --protocol pop3");
+        assert_eq!(
+            main_program("type = pop3\nssl = True"),
+            "check_greeting -H 192.0.2.1 -p 995 --protocol pop3 --tls"
+        );
+        assert_eq!(
+            main_program("type = pop3\nssl = starttls"),
+            "check_greeting -H 192.0.2.1 -p 110 --protocol pop3 --starttls"
+        );
+    }
+
+    #[test]
+    fn a_user_looks_for_our_mails() {
+        assert_eq!(
+            main_program("type = pop3\nusername = u v\npassword = s3cret"),
+            "check_mailflow_receive -H 192.0.2.1 -p 110 --protocol pop3 --username=u v (password)"
+        );
+        assert_eq!(
+            main_program(
+                "type = pop3\nssl = True\nssl_hostname = mx\nusername = u\npassword = p\nmailflowid = in"
+            ),
+            "check_mailflow_receive -H 192.0.2.1 -p 995 --protocol pop3 --tls --hostname=mx --username=u \
+             --list web1.example.org/in (password)"
+        );
+        assert_eq!(
+            main_program("type = pop3\nssl = starttls\nignore_invalid_ssl = yes\nusername = u\npassword = p"),
+            "check_mailflow_receive -H 192.0.2.1 -p 110 --protocol pop3 --starttls --hostname=web1.example.org \
+             --any-certificate --username=u (password)"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! `smtp`: a mail server greets, and takes a mail where the definition names an address.
 
 use super::{Default, Key, Kind, Rule, Ssl, Tls};
-use crate::probe::{Plugin, Probe, Subject};
-use crate::value;
+use crate::probe::{Probe, Program, Subject};
+use crate::{mail, value};
 
 pub(super) static KIND: Kind = Kind {
     name: "smtp",
@@ -30,33 +30,47 @@ pub(super) static KIND: Kind = Kind {
             summary: "the token list that the token is stored in; needs `email`",
         },
     ],
-    tls: Tls::Upgradable,
+    tls: Tls::Upgradable { protocol: "smtp" },
     rules: &[Rule::Needs("mailflowid", "email")],
     example: "type = smtp\nssl = starttls\nemail = probe@example.org\nmailflowid = inbound\n",
     probes,
 };
 
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
-    if subject.value("email").is_some() {
-        return vec![Probe::own("mail-send", "the server greets and takes a mail with a token")];
-    }
-    // check_smtp has no TLS from the first byte (2.3.3); check_ssmtp is check_tcp with TLS, the greeting and QUIT.
-    vec![Probe::plugin(match subject.ssl() {
-        Ssl::Off => Plugin::new("check_smtp", subject.address_and_port()),
-        Ssl::Starttls => Plugin::new("check_smtp", subject.address_and_port()).with(["-S"]),
-        Ssl::Direct => Plugin::new("check_ssmtp", subject.address_and_port()),
-    })]
+    let target = subject.address_and_port();
+    let program = match (subject.text("email"), subject.ssl()) {
+        (Some(email), _) => mail::send(subject, &email),
+        (None, Ssl::Off) => Program::plugin("check_smtp", target),
+        (None, Ssl::Starttls) => Program::plugin("check_smtp", target).with(["-S"]),
+        // check_smtp has no TLS from the first byte (2.3.3), and check_ssmtp is check_tcp, which judges no reply to QUIT.
+        (None, Ssl::Direct) => mail::greeting(subject, "smtp"),
+    };
+    vec![program.into()]
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::definition::tests::main_plugin;
+    use crate::definition::tests::main_program;
 
     #[test]
     fn each_way_to_connect_has_its_program() {
-        assert_eq!(main_plugin("type = smtp"), "check_smtp -H 192.0.2.1 -p 25");
-        assert_eq!(main_plugin("type = smtp\nssl = starttls"), "check_smtp -H 192.0.2.1 -p 25 -S");
-        assert_eq!(main_plugin("type = smtp\nssl = True"), "check_ssmtp -H 192.0.2.1 -p 465");
-        assert_eq!(main_plugin("type = smtp\nemail = a@example.org"), "own mail-send");
+        assert_eq!(main_program("type = smtp"), "check_smtp -H 192.0.2.1 -p 25");
+        assert_eq!(main_program("type = smtp\nssl = starttls"), "check_smtp -H 192.0.2.1 -p 25 -S");
+        assert_eq!(
+            main_program("type = smtp\nssl = True"),
+            "check_greeting -H 192.0.2.1 -p 465 --protocol smtp --tls"
+        );
+    }
+
+    #[test]
+    fn an_address_is_sent_a_mail() {
+        assert_eq!(
+            main_program("type = smtp\nemail = a@example.org"),
+            "check_mailflow_send -H 192.0.2.1 -p 25 --to=a@example.org"
+        );
+        assert_eq!(
+            main_program("type = smtp\nssl = starttls\nemail = a@example.org\nmailflowid = inbound"),
+            "check_mailflow_send -H 192.0.2.1 -p 25 --starttls --to=a@example.org --list web1.example.org/inbound"
+        );
     }
 }

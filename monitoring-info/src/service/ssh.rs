@@ -1,7 +1,7 @@
 //! `ssh`: a server gives its banner.
 
 use super::{Default, Key, Kind, Tls};
-use crate::probe::{Plugin, Probe, Subject};
+use crate::probe::{Probe, Program, Subject};
 use crate::value;
 
 pub(super) static KIND: Kind = Kind {
@@ -16,16 +16,16 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
-    vec![Probe::plugin(Plugin::new("check_ssh", subject.address_and_port()))]
+    vec![Program::plugin("check_ssh", subject.address_and_port()).into()]
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::definition::tests::main_plugin;
+    use crate::definition::tests::main_program;
 
     #[test]
     fn port_is_22_unless_said_otherwise() {
-        assert_eq!(main_plugin("type = ssh"), "check_ssh -H 192.0.2.1 -p 22");
-        assert_eq!(main_plugin("type = ssh\nport = 2222"), "check_ssh -H 192.0.2.1 -p 2222");
+        assert_eq!(main_program("type = ssh"), "check_ssh -H 192.0.2.1 -p 22");
+        assert_eq!(main_program("type = ssh\nport = 2222"), "check_ssh -H 192.0.2.1 -p 2222");
     }
 }

@@ -1,7 +1,7 @@
 //! `tcp`: a port accepts a connection.
 
 use super::{Default, Key, Kind, Ssl, Tls};
-use crate::probe::{Plugin, Probe, Subject};
+use crate::probe::{Probe, Program, Subject};
 use crate::value;
 
 pub(super) static KIND: Kind = Kind {
@@ -16,23 +16,24 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
-    let plugin = Plugin::new("check_tcp", subject.address_and_port());
-    vec![Probe::plugin(match subject.ssl() {
-        Ssl::Off | Ssl::Starttls => plugin,
-        Ssl::Direct => plugin
+    let plain = Program::plugin("check_tcp", subject.address_and_port());
+    let program = match subject.ssl() {
+        Ssl::Off | Ssl::Starttls => plain,
+        Ssl::Direct => plain
             .with(["-S".to_owned(), format!("--sni={}", subject.text("ssl_hostname").unwrap_or_default())]),
-    })]
+    };
+    vec![program.into()]
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::definition::tests::main_plugin;
+    use crate::definition::tests::main_program;
 
     #[test]
     fn a_connection_and_with_ssl_a_handshake() {
-        assert_eq!(main_plugin("type = tcp\nport = 5432"), "check_tcp -H 192.0.2.1 -p 5432");
+        assert_eq!(main_program("type = tcp\nport = 5432"), "check_tcp -H 192.0.2.1 -p 5432");
         assert_eq!(
-            main_plugin("type = tcp\nport = 5432\nssl = 1"),
+            main_program("type = tcp\nport = 5432\nssl = 1"),
             "check_tcp -H 192.0.2.1 -p 5432 -S --sni=web1.example.org"
         );
     }

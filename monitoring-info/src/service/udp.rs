@@ -4,7 +4,7 @@
 //! name; and it takes silence for a failure. So this is a probe of our own.
 
 use super::{Default, Key, Kind, Tls};
-use crate::probe::Probe;
+use crate::probe::{Probe, Program, Subject};
 use crate::value;
 
 pub(super) static KIND: Kind = Kind {
@@ -15,5 +15,19 @@ pub(super) static KIND: Kind = Kind {
     tls: Tls::Never,
     rules: &[],
     example: "type = udp\nport = 514\n",
-    probes: |_| vec![Probe::own("udp", "a datagram is not refused by an ICMP message")],
+    probes,
 };
+
+fn probes(subject: &Subject<'_>) -> Vec<Probe> {
+    vec![Program::ours("check_datagram", subject.address_and_port()).into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::definition::tests::main_program;
+
+    #[test]
+    fn a_datagram_is_sent_to_the_port() {
+        assert_eq!(main_program("type = udp\nport = 514"), "check_datagram -H 192.0.2.1 -p 514");
+    }
+}
