@@ -22,6 +22,7 @@ pub mod dovecot;
 pub mod maildir;
 pub mod openssl_server;
 pub mod postfix;
+pub mod slapd;
 
 /// How long a server may take to start, on a machine that builds at the same time.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -10,3 +10,5 @@ mod dovecot;
 mod openssl_server;
 #[path = "servers/postfix.rs"]
 mod postfix;
+#[path = "servers/slapd.rs"]
+mod slapd;
