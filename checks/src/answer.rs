@@ -54,7 +54,7 @@ impl Answer {
             sentence.push_str(&cause.to_string());
             source = cause.source();
         }
-        Self::new(state, &sentence)
+        Self::new(state, &without_numbers(&sentence))
     }
 
     /// With performance data: `'label'=value[UOM];[warn];[crit];[min];[max]`.
@@ -84,6 +84,22 @@ impl fmt::Display for Answer {
     }
 }
 
+/// Without the numbers that std puts behind the system's own words, ` (os error 111)`: they tell a person nothing more.
+fn without_numbers(text: &str) -> String {
+    let mut pieces = text.split(" (os error ");
+    let mut left = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        match piece.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => left.push_str(rest),
+            _ => {
+                left.push_str(" (os error ");
+                left.push_str(piece);
+            }
+        }
+    }
+    left
+}
+
 fn neutral(text: &str) -> String {
     text.chars()
         .take(SENTENCE_MAX)
@@ -103,6 +119,14 @@ mod tests {
     fn foreign_text_forges_neither_lines_nor_performance_data() {
         let answer = Answer::unknown("a|b=1\nOK: all is well\u{2028}\x1b[2J\0");
         assert_eq!(answer.to_string(), "UNKNOWN: a¦b=1 OK: all is well  [2J ");
+    }
+
+    #[test]
+    fn a_number_of_the_system_s_is_no_word_for_a_person() {
+        let error = std::io::Error::from_raw_os_error(111);
+        assert_eq!(Answer::failed(&error).to_string(), "UNKNOWN: Connection refused");
+        assert_eq!(without_numbers("a (os error 1); b (os error 22): c"), "a; b: c");
+        assert_eq!(without_numbers("a (os error x) (os error 1"), "a (os error x) (os error 1");
     }
 
     #[test]

@@ -11,14 +11,19 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use monitoring_info::host::is_unprintable;
 use monitoring_info::state::State;
+use rustix::io::Errno;
 
 use crate::deadline::Deadline;
 
 /// How many bytes a check reads at most, all in all: far more than any sound dialogue of ours, far less than memory.
 const BUDGET: usize = 8 << 20;
+const BUDGET_SAID: &str = "8 MiB";
 /// So many of the first bytes received are kept, to tell what answers where TLS was expected.
 const FIRST_BYTES: usize = 80;
+/// So many characters of what the other side said are repeated in an error.
+const EXCERPT_MAX: usize = 200;
 
 /// Where to connect to: a name or an address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,21 +38,19 @@ pub struct Endpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The name has no address, or nobody could be asked.
-    #[error("cannot resolve {host}")]
+    #[error("cannot resolve {host}: {reason}")]
     Resolve {
         /// The name.
         host: String,
-        /// Why.
-        source: io::Error,
+        /// Why, as the system's resolver says it.
+        reason: String,
     },
     /// No address accepted the connection.
-    #[error("cannot connect to {address}")]
-    Connect {
-        /// The last address tried.
-        address: SocketAddr,
-        /// Why it did not.
-        source: io::Error,
-    },
+    #[error("cannot connect to {0}")]
+    Connect(Refusals),
+    /// No address takes datagrams.
+    #[error("no datagram arrives at {0}")]
+    Undelivered(Refusals),
     /// The deadline ended.
     #[error("no end within {seconds} s while {stage}")]
     TimedOut {
@@ -63,12 +66,12 @@ pub enum Error {
         stage: &'static str,
     },
     /// The other side sends without end.
-    #[error("the server sent more than {limit} bytes while {stage}")]
+    #[error("the server sent more than {limit} while {stage}")]
     TooMuch {
         /// What was being done.
         stage: &'static str,
-        /// How much it may send.
-        limit: usize,
+        /// How much it may send, with its unit.
+        limit: &'static str,
     },
     /// The connection broke.
     #[error("the connection broke while {stage}")]
@@ -79,7 +82,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The other side said what it must not say.
-    #[error("while {stage}, the server said {said:?}, not {expected}")]
+    #[error("while {stage}, the server said {}, not {expected}", excerpt(said))]
     Unexpected {
         /// What was being done.
         stage: &'static str,
@@ -91,10 +94,19 @@ pub enum Error {
 }
 
 impl Error {
-    /// What it means for the service: a name that nobody resolves says nothing of the service; the rest does.
+    /// What it means for the service: a name that nobody resolves, and a machine of ours that cannot even try, say nothing of
+    /// the service; the rest does.
     #[must_use]
     pub fn state(&self) -> State {
-        if matches!(self, Self::Resolve { .. }) { State::Unknown } else { State::Critical }
+        match self {
+            Self::Resolve { .. } => State::Unknown,
+            Self::Connect(refusals) | Self::Undelivered(refusals)
+                if refusals.0.iter().all(|refusal| is_ours(&refusal.reason)) =>
+            {
+                State::Unknown
+            }
+            _ => State::Critical,
+        }
     }
 
     /// Ours, out of an error that came through a library's hands; else a broken connection.
@@ -111,6 +123,71 @@ impl Error {
             },
         }
     }
+}
+
+/// Every address that was tried, with what became of it.
+#[derive(Debug, Default)]
+pub struct Refusals(Vec<Refusal>);
+
+#[derive(Debug)]
+struct Refusal {
+    address: SocketAddr,
+    /// How long it was waited for.
+    waited: Duration,
+    reason: io::Error,
+}
+
+impl Refusals {
+    /// Adds an address that was tried for so long.
+    pub fn add(&mut self, address: SocketAddr, waited: Duration, reason: io::Error) {
+        self.0.push(Refusal { address, waited, reason });
+    }
+
+    /// Whether nothing was tried.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Refusals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, Refusal { address, waited, reason }) in self.0.iter().enumerate() {
+            f.write_str(if number == 0 { "" } else { "; " })?;
+            if reason.kind() == io::ErrorKind::TimedOut {
+                write!(f, "{address}: no answer within {:.1} s", waited.as_secs_f64())?;
+            } else {
+                write!(f, "{address}: {reason}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the fault is this machine's: no memory, descriptors or ports left, no such address family, a firewall of its own.
+fn is_ours(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::MFILE
+                | Errno::NFILE
+                | Errno::NOBUFS
+                | Errno::NOMEM
+                | Errno::PERM
+                | Errno::ADDRNOTAVAIL
+                | Errno::AFNOSUPPORT
+        )
+    )
+}
+
+/// What the other side said, in quotes: no more than a person reads, because the sentence goes on behind it.
+pub(crate) fn excerpt(said: &str) -> String {
+    let mut shown = String::from("\"");
+    for c in said.chars().take(EXCERPT_MAX) {
+        if is_unprintable(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown.push_str(if said.chars().nth(EXCERPT_MAX).is_some() { "…\"" } else { "\"" });
+    shown
 }
 
 impl fmt::Display for Endpoint {
@@ -132,20 +209,21 @@ impl Endpoint {
         if let Ok(address) = self.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, self.port)]);
         }
+        let unresolved = |reason: &str| Error::Resolve { host: self.host.clone(), reason: reason.to_owned() };
+        let silence = || unresolved(&format!("the resolver did not answer within {} s", deadline.seconds()));
+        let left = deadline.remaining().ok_or_else(silence)?;
         // getaddrinfo(3) knows no deadline; a thread that still waits ends with the process.
         let (sender, receiver) = mpsc::channel();
         let asked = (self.host.clone(), self.port);
         thread::spawn(move || sender.send(asked.to_socket_addrs().map(Iterator::collect::<Vec<_>>)));
-        let stage = "resolving the name";
-        let timed_out = Error::TimedOut { stage, seconds: deadline.seconds() };
-        let Some(left) = deadline.remaining() else { return Err(timed_out) };
         match receiver.recv_timeout(left) {
-            Err(_) => Err(timed_out),
-            Ok(Err(source)) => Err(Error::Resolve { host: self.host.clone(), source }),
-            Ok(Ok(addresses)) if addresses.is_empty() => Err(Error::Resolve {
-                host: self.host.clone(),
-                source: io::Error::new(io::ErrorKind::NotFound, "it has no address"),
-            }),
+            Err(_) => Err(silence()),
+            Ok(Err(error)) => {
+                let reason = error.to_string();
+                // What std puts before each of the resolver's own reasons.
+                Err(unresolved(reason.trim_start_matches("failed to lookup address information: ")))
+            }
+            Ok(Ok(addresses)) if addresses.is_empty() => Err(unresolved("it has no address")),
             Ok(Ok(addresses)) => Ok(addresses),
         }
     }
@@ -162,18 +240,25 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first address that accepts, trying every one.
+    /// Connects to the first address of it that accepts, trying every one.
     ///
     /// # Errors
-    /// The last address's, with its reason.
+    /// It cannot be resolved, or no address accepts.
     pub fn open(endpoint: &Endpoint, deadline: Deadline) -> Result<Self, Error> {
-        let addresses = endpoint.addresses(&deadline)?;
-        let mut failed = Error::TimedOut { stage: "connecting", seconds: deadline.seconds() };
+        Self::open_any(&endpoint.addresses(&deadline)?, deadline)
+    }
+
+    /// Connects to the first of these addresses that accepts.
+    ///
+    /// # Errors
+    /// None does, each with its reason.
+    pub fn open_any(addresses: &[SocketAddr], deadline: Deadline) -> Result<Self, Error> {
+        let mut refusals = Refusals::default();
         for (tried, address) in addresses.iter().enumerate() {
             let Some(left) = deadline.remaining() else { break };
             // An address that swallows packets leaves time for those after it.
-            let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-            match TcpStream::connect_timeout(address, left / untried) {
+            let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            match TcpStream::connect_timeout(address, share) {
                 Ok(stream) => {
                     // A dialogue of short lines: waiting for more to send only costs time. It works without, too.
                     let _ = stream.set_nodelay(true);
@@ -185,13 +270,13 @@ impl Connection {
                         first: Vec::new(),
                     });
                 }
-                Err(source) if source.kind() == io::ErrorKind::TimedOut => {
-                    failed = Error::TimedOut { stage: "connecting", seconds: deadline.seconds() };
-                }
-                Err(source) => failed = Error::Connect { address: *address, source },
+                Err(reason) => refusals.add(*address, share, reason),
             }
         }
-        Err(failed)
+        if refusals.is_empty() {
+            return Err(Error::TimedOut { stage: "connecting", seconds: deadline.seconds() });
+        }
+        Err(Error::Connect(refusals))
     }
 
     /// Says what is being done from now on, for errors.
@@ -211,6 +296,18 @@ impl Connection {
         &self.first
     }
 
+    /// Begins anew to keep the first bytes: what comes now answers something else.
+    pub fn forget_first_bytes(&mut self) {
+        self.first.clear();
+    }
+
+    /// Brings the end nearer, if it is farther away than this.
+    pub fn wait_at_most(&mut self, span: Duration) {
+        if self.deadline.remaining().is_some_and(|left| left > span) {
+            self.deadline = Deadline::within(span);
+        }
+    }
+
     /// Our own address.
     ///
     /// # Errors
@@ -219,8 +316,19 @@ impl Connection {
         self.stream.local_addr().map(|address| address.ip())
     }
 
-    fn time_left(&self) -> io::Result<Duration> {
-        self.deadline.remaining().ok_or_else(|| self.timed_out())
+    /// Does it with a timeout of what is left. A system call on a socket with a timeout ends early when the process is
+    /// stopped and goes on (signal(7)); then it is done again.
+    fn in_time(
+        &self,
+        mut attempt: impl FnMut(&TcpStream, Duration) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            let left = self.deadline.remaining().ok_or_else(|| self.timed_out())?;
+            match attempt(&self.stream, left) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done.map_err(|error| self.told(error)),
+            }
+        }
     }
 
     fn timed_out(&self) -> io::Error {
@@ -243,11 +351,13 @@ impl Connection {
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
-            return Err(io::Error::other(Error::TooMuch { stage: self.stage, limit: BUDGET }));
+            return Err(io::Error::other(Error::TooMuch { stage: self.stage, limit: BUDGET_SAID }));
         }
         let room = buffer.len().min(self.left);
-        self.stream.set_read_timeout(Some(self.time_left()?))?;
-        let read = self.stream.read(&mut buffer[..room]).map_err(|error| self.told(error))?;
+        let read = self.in_time(|mut stream, left| {
+            stream.set_read_timeout(Some(left))?;
+            stream.read(&mut buffer[..room])
+        })?;
         self.left -= read;
         let missing = FIRST_BYTES.saturating_sub(self.first.len()).min(read);
         self.first.extend_from_slice(&buffer[..missing]);
@@ -257,8 +367,10 @@ impl Read for Connection {
 
 impl Write for Connection {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.time_left()?))?;
-        self.stream.write(buffer).map_err(|error| self.told(error))
+        self.in_time(|mut stream, left| {
+            stream.set_write_timeout(Some(left))?;
+            stream.write(buffer)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -321,7 +433,9 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let error = Connection::open(&local(port), soon()).unwrap_err();
-        assert_eq!(error.to_string(), format!("cannot connect to 127.0.0.1:{port}"));
+        assert!(
+            error.to_string().starts_with(&format!("cannot connect to 127.0.0.1:{port}: Connection refused"))
+        );
         assert_eq!(error.state(), State::Critical);
     }
 
@@ -329,6 +443,27 @@ mod tests {
     fn a_name_without_an_address_says_nothing_of_the_service() {
         let nowhere = Endpoint { host: "nowhere.invalid".into(), port: 1 };
         let error = Connection::open(&nowhere, Deadline::within(Duration::from_secs(5))).unwrap_err();
-        assert!(matches!(error, Error::Resolve { .. } | Error::TimedOut { .. }), "{error:?}");
+        assert!(matches!(error, Error::Resolve { .. }), "{error:?}");
+        assert_eq!(error.state(), State::Unknown);
+    }
+
+    #[test]
+    fn a_fault_of_our_own_says_nothing_of_the_service() {
+        let refused = |errors: &[Errno]| {
+            let mut refusals = Refusals::default();
+            for &error in errors {
+                refusals.add(([192, 0, 2, 1], 25).into(), Duration::ZERO, error.into());
+            }
+            Error::Connect(refusals).state()
+        };
+        assert_eq!(refused(&[Errno::MFILE]), State::Unknown);
+        assert_eq!(refused(&[Errno::ADDRNOTAVAIL, Errno::CONNREFUSED]), State::Critical);
+        assert_eq!(refused(&[Errno::HOSTUNREACH]), State::Critical);
+    }
+
+    #[test]
+    fn an_excerpt_ends_where_nobody_reads_on() {
+        assert_eq!(excerpt("a \"b\"\x1b[2J"), r#""a "b"\u{1b}[2J""#);
+        assert_eq!(excerpt(&"ä".repeat(5000)).chars().count(), EXCERPT_MAX + 3);
     }
 }

@@ -60,7 +60,10 @@ impl Dialogue {
             self.taken = 0;
             searched = self.buffer.len();
             if searched > LINE_MAX {
-                return Err(Error::TooMuch { stage: self.current_stage(), limit: LINE_MAX });
+                return Err(Error::TooMuch {
+                    stage: self.current_stage(),
+                    limit: "8 KiB without a line's end",
+                });
             }
             self.receive()?;
         }

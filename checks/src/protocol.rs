@@ -11,7 +11,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use monitoring_info::state::State;
 
-use crate::connection::{Connection, Endpoint, Error as ConnectionError};
+use crate::connection::{Connection, Endpoint, Error as ConnectionError, excerpt};
 use crate::deadline::Deadline;
 use crate::dialogue::Dialogue;
 use crate::tls::{self, Findings, Stream};
@@ -60,7 +60,7 @@ pub enum Error {
     #[error(transparent)]
     Tls(#[from] tls::Error),
     /// The server does not upgrade.
-    #[error("the server refuses STARTTLS: {0:?}")]
+    #[error("the server refuses STARTTLS: {}", excerpt(.0))]
     Refused(String),
     /// The server does not announce the upgrade.
     #[error("the server does not offer STARTTLS")]
@@ -175,7 +175,7 @@ impl Protocol {
 }
 
 fn secure(connection: Connection, name: &str, root: &Path) -> Result<(Findings, Stream), tls::Error> {
-    let context = tls::context(root)?.build();
+    let context = tls::Context::to_trust(root)?;
     let (findings, stream) = tls::secure(connection, &context, name);
     Ok((findings, Stream::Secured(stream?)))
 }

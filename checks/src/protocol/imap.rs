@@ -43,7 +43,7 @@ fn tagged(dialogue: &mut Dialogue, tag: &str) -> Result<(String, bool), Connecti
         }
         bye |= begins(&line, "* BYE");
     }
-    Err(ConnectionError::TooMuch { stage: dialogue.current_stage(), limit: UNTAGGED_MAX })
+    Err(ConnectionError::TooMuch { stage: dialogue.current_stage(), limit: "100 lines" })
 }
 
 /// Whether the line begins with these words, in any case, and the last of them ends there.

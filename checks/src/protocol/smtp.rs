@@ -47,17 +47,27 @@ impl Reply {
 pub fn reply(dialogue: &mut Dialogue) -> Result<Reply, ConnectionError> {
     const EXPECTED: &str = "a reply of three digits and a text";
     let mut lines = Vec::new();
+    let mut first = None;
     loop {
         let line = dialogue.expect(EXPECTED, |line| parts(line).is_some())?;
         // expect has seen to it that there are parts.
         let Some((code, last, text)) = parts(&line) else { continue };
+        // Section 4.2.1: the same on each line.
+        if *first.get_or_insert(code) != code {
+            let stage = dialogue.current_stage();
+            return Err(ConnectionError::Unexpected {
+                stage,
+                said: line,
+                expected: "the code of the reply's first line",
+            });
+        }
         lines.push(text.to_owned());
         if last {
             return Ok(Reply { code, lines });
         }
         if lines.len() == REPLY_LINES_MAX {
             let stage = dialogue.current_stage();
-            return Err(ConnectionError::TooMuch { stage, limit: REPLY_LINES_MAX });
+            return Err(ConnectionError::TooMuch { stage, limit: "100 lines in a reply" });
         }
     }
 }
