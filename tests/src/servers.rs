@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::site::own_network;
 
 mod account;
+pub mod apache;
 pub mod authority;
 pub mod dovecot;
 pub mod maildir;

@@ -1,5 +1,7 @@
 //! The servers that the probes are tried against: before a verdict on a probe counts, its server is seen to work.
 
+#[path = "servers/apache.rs"]
+mod apache;
 #[path = "servers/authority.rs"]
 mod authority;
 #[path = "servers/client.rs"]
