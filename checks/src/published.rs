@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use monitoring_info::host::{HostName, ServiceName};
+use monitoring_info::mail;
 use monitoring_info::published::{self, Published};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -121,6 +122,10 @@ struct Unread<'a> {
     address: IpAddr,
     generation: u64,
     stale_after: u64,
+    #[serde(default)]
+    mail: mail::Policy,
+    #[serde(default)]
+    lists: mail::SharedLists,
     #[serde(borrow)]
     definitions: Vec<&'a RawValue>,
 }
@@ -149,6 +154,8 @@ fn pick(bytes: &[u8], service: Option<&ServiceName>) -> serde_json::Result<Publi
         address: unread.address,
         generation: unread.generation,
         stale_after: unread.stale_after,
+        mail: unread.mail,
+        lists: unread.lists,
         definitions,
     })
 }

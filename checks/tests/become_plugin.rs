@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use monitoring_info::mail::{Policy, SharedLists};
 use monitoring_info::published::{DOCUMENTS_DIR, Published, SEEN_DIR, STATE_DIR};
 use monitoring_info::registration::Sent;
 use proptest::prelude::*;
@@ -60,6 +61,8 @@ impl Scratch {
             address: [127, 0, 0, 1].into(),
             generation: 1,
             stale_after: 100,
+            mail: Policy::default(),
+            lists: SharedLists::new(),
             definitions: vec![Sent {
                 name: "it".into(),
                 kind: kind.into(),

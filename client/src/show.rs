@@ -7,6 +7,7 @@ use jiff::Zoned;
 use monitoring_info::definition::{Draft, Setting};
 use monitoring_info::diagnostic::suggestion;
 use monitoring_info::host::{HostName, quoted};
+use monitoring_info::mail;
 use monitoring_info::overrides::OptOut;
 use monitoring_info::probe::{Probe, Subject};
 use monitoring_info::service;
@@ -167,7 +168,9 @@ fn watched(collected: &Collected, host: &HostName, address: IpAddr) -> Shown {
             line: None,
         }));
     }
-    let subject = Subject { host, address, definition };
+    // What the server's administrator says only the server knows; this is what holds where nothing is said.
+    let (mail, lists) = (mail::Policy::default(), mail::SharedLists::new());
+    let subject = Subject { host, address, definition, mail: &mail, lists: &lists };
     Shown {
         name: draft.name.clone(),
         kind: Some(kind.name.to_owned()),

@@ -231,7 +231,7 @@ impl Definition {
 pub(crate) mod tests {
     use super::*;
     use crate::probe::Subject;
-    use crate::service;
+    use crate::{mail, service};
 
     /// The main probe of a definition as one line, for the tests of the types.
     pub(crate) fn main_program(body: &str) -> String {
@@ -240,12 +240,27 @@ pub(crate) mod tests {
 
     /// The probe of this name as one line, if there is one.
     pub(crate) fn probe(body: &str, name: Option<&str>) -> Option<String> {
+        probe_under(&mail::Policy::default(), &mail::SharedLists::new(), body, name)
+    }
+
+    /// The main probe where the administrator has said something, as one line.
+    pub(crate) fn program_under(mail: &mail::Policy, lists: &mail::SharedLists, body: &str) -> String {
+        probe_under(mail, lists, body, None).expect("every definition has a main probe")
+    }
+
+    fn probe_under(
+        mail: &mail::Policy,
+        lists: &mail::SharedLists,
+        body: &str,
+        name: Option<&str>,
+    ) -> Option<String> {
         let (drafts, problems) = read("test.conf", format!("[test]\n{body}\n").as_bytes());
         assert!(problems.is_empty(), "{problems:?}");
         let (definition, problems) = drafts[0].settle();
         let definition = definition.unwrap_or_else(|| panic!("{problems:?}"));
         let host = "web1.example.org".parse().unwrap();
-        let subject = Subject { host: &host, address: [192, 0, 2, 1].into(), definition: &definition };
+        let address = [192, 0, 2, 1].into();
+        let subject = Subject { host: &host, address, definition: &definition, mail, lists };
         let probe = service::probes(&subject).into_iter().find(|probe| probe.name == name)?;
         let program = probe.program;
         let environment: Vec<String> =

@@ -128,6 +128,19 @@ impl FromStr for Tag {
     }
 }
 
+/// The name of a token list, unique on the host that owns it; the alphabet of [`ServiceName`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct ListId(String);
+
+impl FromStr for ListId {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        word(text, "id").map(Self)
+    }
+}
+
 /// The one alphabet of names: it holds nothing that a shell, a path or an engine could take for something else.
 pub(crate) fn word(text: &str, noun: &str) -> Result<String, NameError> {
     const HELP: &str = "use letters, digits, `.`, `_` and `-`, with a letter or digit first";
@@ -236,7 +249,7 @@ macro_rules! name_traits {
     )*};
 }
 
-name_traits!(HostName, ServiceName, Tag);
+name_traits!(HostName, ServiceName, Tag, ListId);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use crate::definition::Definition;
 use crate::host::HostName;
+use crate::mail;
 
 /// One thing that the engine executes for a definition. Each definition has a main probe (without a name) and may
 /// have more.
@@ -124,6 +125,10 @@ pub struct Subject<'a> {
     pub address: IpAddr,
     /// What to probe.
     pub definition: &'a Definition,
+    /// What the server's administrator says of mails.
+    pub mail: &'a mail::Policy,
+    /// The lists of other hosts that this host uses.
+    pub lists: &'a mail::SharedLists,
 }
 
 /// The probe of the host itself: is it reachable? The command and thresholds are those of `check-host-alive` in

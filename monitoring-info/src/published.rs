@@ -8,7 +8,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::definition::Definition;
 use crate::host::{HostName, ServiceName};
+use crate::mail;
 use crate::probe::{Probe, Subject};
 use crate::registration::{Judged, Sent};
 use crate::service;
@@ -35,6 +37,12 @@ pub struct Published {
     pub generation: u64,
     /// After how many seconds without a word from the host its registration counts as stale; 0 means never.
     pub stale_after: u64,
+    /// What the server's administrator says of mails.
+    #[serde(default, skip_serializing_if = "mail::Policy::is_default")]
+    pub mail: mail::Policy,
+    /// The lists of other hosts that the server's administrator has this host use.
+    #[serde(default, skip_serializing_if = "mail::SharedLists::is_empty")]
+    pub lists: mail::SharedLists,
     /// The accepted definitions.
     pub definitions: Vec<Sent>,
 }
@@ -79,6 +87,12 @@ pub enum NoProbe {
 }
 
 impl Published {
+    /// One of the host's definitions, with all that its probes are made from.
+    #[must_use]
+    pub fn subject<'a>(&'a self, definition: &'a Definition) -> Subject<'a> {
+        Subject { host: &self.name, address: self.address, definition, mail: &self.mail, lists: &self.lists }
+    }
+
     /// The probes of a service.
     ///
     /// # Errors
@@ -90,11 +104,7 @@ impl Published {
             .find(|definition| definition.name == service.as_str())
             .ok_or_else(|| NoProbe::NoService { host: self.name.clone(), service: service.clone() })?;
         match sent.judge() {
-            Judged::Sound(definition) => Ok(service::probes(&Subject {
-                host: &self.name,
-                address: self.address,
-                definition: &definition,
-            })),
+            Judged::Sound(definition) => Ok(service::probes(&self.subject(&definition))),
             Judged::UnknownType(_) => {
                 Err(NoProbe::UnknownType { service: service.clone(), kind: sent.kind.clone() })
             }

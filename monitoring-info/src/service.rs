@@ -291,7 +291,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::definition;
+    use crate::{definition, mail};
 
     #[test]
     fn the_table_and_the_folder_name_the_same_types() {
@@ -314,8 +314,13 @@ mod tests {
             let definition = definition.unwrap();
             assert_eq!(definition.kind().name, kind.name);
             let host = "web1.example.org".parse().unwrap();
-            let probes =
-                probes(&Subject { host: &host, address: [192, 0, 2, 1].into(), definition: &definition });
+            let probes = probes(&Subject {
+                host: &host,
+                address: [192, 0, 2, 1].into(),
+                definition: &definition,
+                mail: &mail::Policy::default(),
+                lists: &mail::SharedLists::new(),
+            });
             assert_eq!(probes.iter().filter(|probe| probe.name.is_none()).count(), 1, "{}", kind.name);
         }
     }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::host::{HostName, SERVICE_NAME_MAX, quoted, word};
+use crate::host::{HostName, ListId, SERVICE_NAME_MAX, quoted};
 
 /// A kind of value.
 #[derive(Debug, Clone, Copy)]
@@ -192,7 +192,9 @@ pub static ID: ValueKind = ValueKind {
     form: "letters, digits, `.`, `_` and `-`, at most 63",
     parse: |text| {
         const { assert!(SERVICE_NAME_MAX == 63, "the form above says so") };
-        word(text, "id").map(Value::Text).map_err(|error| Invalid::new(error.message, error.help))
+        text.parse::<ListId>()
+            .map(|id| Value::Text(id.as_str().into()))
+            .map_err(|error| Invalid::new(error.message, error.help))
     },
 };
 

@@ -13,11 +13,16 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use monitoring_info::diagnostic::{Problem, suggestion};
-use monitoring_info::host::quoted;
+use monitoring_info::host::{HostName, quoted};
 use monitoring_info::ini::{Document, Source};
+use monitoring_info::mail::{self, SharedLists};
 use monitoring_info::probe::{Program, Suite};
 use monitoring_info::registration::PORT;
-use monitoring_info::value::Invalid;
+use monitoring_info::value::{self, Invalid};
+
+mod mailflow;
+
+pub use mailflow::SharedMailflow;
 
 /// What the administrator says.
 ///
@@ -55,6 +60,10 @@ pub struct Configuration {
     pub quiet: Duration,
     /// How long a publish waits for quiet at most.
     pub quiet_at_most: Duration,
+    /// What holds for the probes that send and fetch mails.
+    pub mail: mail::Policy,
+    /// The token lists that hosts use beside their owners.
+    pub shared_mailflows: Vec<SharedMailflow>,
 }
 
 /// A key of `server.conf`.
@@ -189,6 +198,44 @@ pub static KEYS: &[Key] = &[
         set: |to, text| path(text).map(|value| to.check_program = value),
     },
     Key {
+        name: "mail-domains",
+        form: "domains joined by commas, or nothing",
+        default: "",
+        summary: "the domains of the addresses to which smtp definitions may have mails sent; nothing: every domain. \
+                  Name those of the organisation, and no host can have this server write to strangers",
+        set: |to, text| list(text, domain).map(|value| to.mail.domains = value),
+    },
+    Key {
+        name: "mail-from",
+        form: "a mail address, or nothing",
+        default: "",
+        summary: "the envelope sender of these mails; nothing: the empty one, so that no bounce comes back. A mail server \
+                  that refuses that one needs an address, whose mailbox somebody should empty",
+        set: |to, text| {
+            to.mail.from = Some(text.to_owned()).filter(|text| !text.is_empty());
+            to.mail.from.as_deref().map_or(Ok(()), |text| (value::EMAIL.parse)(text).map(drop))
+        },
+    },
+    Key {
+        name: "plain-text-logins",
+        form: "yes or no",
+        default: "no",
+        summary: "whether the password of an imap or pop3 definition without `ssl` is sent over the network for \
+                  everybody on the way to read; with `no`, such a check is UNKNOWN",
+        set: |to, text| {
+            let refused = || Invalid::new(format!("{} is no boolean", quoted(text)), "write `yes` or `no`");
+            value::boolean(text).map(|value| to.mail.plain_text_logins = value).ok_or_else(refused)
+        },
+    },
+    Key {
+        name: "shared-mailflows",
+        form: mailflow::FORM,
+        default: "",
+        summary: "the token lists of mailflow definitions that more than one host uses, for mails that are sent through \
+                  one and fetched from another. Elsewhere, an id names a list of the host's own",
+        set: |to, text| mailflow::parse(text).map(|value| to.shared_mailflows = value),
+    },
+    Key {
         name: "sshd",
         form: PATH_FORM,
         default: "/usr/sbin/sshd",
@@ -254,6 +301,8 @@ impl Default for Configuration {
             reload_command: None,
             quiet: Duration::ZERO,
             quiet_at_most: Duration::ZERO,
+            mail: mail::Policy::default(),
+            shared_mailflows: Vec::new(),
         };
         for key in KEYS {
             let sound = (key.set)(&mut configuration, key.default).is_ok();
@@ -274,6 +323,12 @@ impl Configuration {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(source) => Err(Error::Read { path: path.to_owned(), source }),
         }
+    }
+
+    /// The token lists of others that this host uses.
+    #[must_use]
+    pub fn shared_lists(&self, host: &HostName) -> SharedLists {
+        mailflow::lists_of(&self.shared_mailflows, host)
     }
 
     /// Where a program is that a probe may be.
@@ -401,6 +456,15 @@ fn network(text: &str) -> Result<IpNet, Invalid> {
     })
 }
 
+fn domain(text: &str) -> Result<HostName, Invalid> {
+    text.to_ascii_lowercase().parse().map_err(|_| {
+        Invalid::new(
+            format!("{} is no domain", quoted(text)),
+            "give what stands behind the `@` of an address, like `example.org`",
+        )
+    })
+}
+
 /// A name of an object in Nagios's configuration: nothing of what its default `illegal_object_name_chars` forbids, and
 /// nothing that means something in an object file (`;`, `*`, `!`, `+` in front, `null`).
 pub(crate) fn object_name(text: &str) -> Result<String, Invalid> {
@@ -482,6 +546,29 @@ mod tests {
         for bad in ["*", "+admins", "!admins", "a;b", "a$b", "null", "a\\", "a{b"] {
             let text = format!("contact-groups = {bad}\n");
             assert!(Configuration::parse("server.conf", text.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn mails_are_sent_and_fetched_as_the_administrator_says() {
+        let text = "mail-domains = example.org, Example.NET\nmail-from = monitor@example.org\nplain-text-logins = yes\n\
+                    shared-mailflows = mx.example.org/inbound imap.example.org\n";
+        let configuration = Configuration::parse("server.conf", text.as_bytes()).unwrap();
+        let domains: Vec<&str> = configuration.mail.domains.iter().map(HostName::as_str).collect();
+        assert_eq!(domains, ["example.org", "example.net"]);
+        assert_eq!(configuration.mail.from.as_deref(), Some("monitor@example.org"));
+        assert!(configuration.mail.plain_text_logins);
+        let lists = |host: &str| configuration.shared_lists(&host.parse().unwrap()).into_values().count();
+        assert_eq!((lists("imap.example.org"), lists("pop.example.org")), (1, 0));
+        for (bad, message) in [
+            ("mail-domains = @example.org", "`@example.org` is no domain"),
+            ("mail-domains = example..org", "`example..org` is no domain"),
+            ("mail-from = monitor", "`monitor` is no mail address: it has no `@`"),
+            ("plain-text-logins = maybe", "`maybe` is no boolean"),
+            ("shared-mailflows = inbound", "`inbound` is no list: it has no `/`"),
+        ] {
+            let problems = Configuration::parse("server.conf", bad.as_bytes()).unwrap_err();
+            assert!(problems[0].message.ends_with(message), "{}", problems[0].message);
         }
     }
 

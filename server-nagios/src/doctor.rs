@@ -3,6 +3,7 @@
 //! Each examination is a sentence about what was looked at; a fault has the next step beside it. They look at what is
 //! there and change nothing.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs;
 use std::io;
@@ -13,6 +14,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anstyle::AnsiColor;
+use monitoring_info::probe::OURS;
 use serde::Serialize;
 
 use crate::configuration::Configuration;
@@ -21,7 +23,7 @@ use crate::publish;
 use crate::publish::generation::Manifest;
 use crate::target::nagios::Nagios;
 use crate::target::{Running, Target};
-use crate::{BAD_NEWS, Context, administrator, cli};
+use crate::{BAD_NEWS, Context, administrator, cli, registry};
 
 /// Less free space than this cannot hold a few generations.
 const FREE_MIN: u64 = 64 * 1024 * 1024;
@@ -95,6 +97,7 @@ fn examine(context: &Context) -> Vec<Finding> {
     findings.push(space(paths));
     findings.extend(endpoint(paths, &configuration));
     findings.extend(programs(&configuration));
+    findings.extend(shared_mailflows(paths, &configuration));
     match Nagios::new(paths, &configuration) {
         Ok(target) => {
             findings.push(well("templates", "all can be read"));
@@ -219,11 +222,12 @@ fn endpoint(paths: &Paths, configuration: &Configuration) -> Vec<Finding> {
     findings
 }
 
+fn executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
 /// Are the programs there, and ours of one version?
 fn programs(configuration: &Configuration) -> Vec<Finding> {
-    let executable = |path: &Path| {
-        fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-    };
     let mut findings = Vec::new();
     for (about, path, key, package) in [
         ("nagios", &configuration.nagios, "nagios", "nagios4-core"),
@@ -241,6 +245,21 @@ fn programs(configuration: &Configuration) -> Vec<Finding> {
             )
         });
     }
+    let missing: Vec<String> = OURS
+        .iter()
+        .map(|name| configuration.program_of_ours(name))
+        .filter(|path| !executable(path))
+        .map(|path| path.display().to_string())
+        .collect();
+    findings.push(if missing.is_empty() {
+        well("our probes", format!("all {} are beside the check-program", OURS.len()))
+    } else {
+        fault(
+            "our probes",
+            format!("not there, or not executable: {}", missing.join(", ")),
+            "install auto-monitor-checks; they belong beside the check-program",
+        )
+    });
     let version = executable(&configuration.check_program)
         .then(|| Command::new(&configuration.check_program).arg("--version").stdin(Stdio::null()).output());
     if let Some(Ok(output)) = version {
@@ -258,6 +277,30 @@ fn programs(configuration: &Configuration) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Do the mailflows that hosts share name hosts that there are?
+fn shared_mailflows(paths: &Paths, configuration: &Configuration) -> Option<Finding> {
+    const ABOUT: &str = "mailflows";
+    let shared = &configuration.shared_mailflows;
+    if shared.is_empty() {
+        return None;
+    }
+    let registered = match registry::names(paths) {
+        Ok(names) => names,
+        Err(error) => return Some(fault(ABOUT, error, "see about the state folder first")),
+    };
+    let named: BTreeSet<_> = shared.iter().flat_map(|one| one.hosts.iter().chain([&one.owner])).collect();
+    let unknown: Vec<_> = named.iter().filter(|host| !registered.contains(host)).collect();
+    Some(if unknown.is_empty() {
+        well(ABOUT, format!("shared by {}", publish::few(&named)))
+    } else {
+        fault(
+            ABOUT,
+            format!("shared-mailflows names hosts that are not registered: {}", publish::few(unknown)),
+            "mend the name in server.conf (auto-monitor-server list shows what there is), or register the host",
+        )
+    })
 }
 
 /// Does Nagios run, and read us?

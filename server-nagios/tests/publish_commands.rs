@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use monitoring_info::probe::OURS;
 use site::{NAGIOS, Site, host, record, wait};
 
 fn command(site: &Site, arguments: &[&str]) -> Command {
@@ -152,6 +153,61 @@ fn explain_shows_a_command_line_that_runs() {
 }
 
 #[test]
+fn what_the_administrator_says_of_mails_reaches_the_probes() {
+    let site = site();
+    let flow = ["mailflow:id=inbound;seconds=900", "imap:username=u;password=geheim;mailflowid=inbound"];
+    for host in ["mx.example.org", "imap.example.org", "other.example.org"] {
+        site.register(host, &flow);
+    }
+    let sender = ["smtp:email=a@example.org;mailflowid=inbound"];
+    site.register("web1.example.org", &sender);
+    run(&site, &["publish"]);
+    let list = |host: &str| {
+        let (status, out, error) = run(&site, &["explain", host]);
+        assert_eq!(status, 0, "{error}");
+        assert!(!out.contains("geheim"), "{out}");
+        out
+    };
+    for host in ["mx.example.org", "imap.example.org", "other.example.org"] {
+        let out = list(host);
+        assert!(out.contains(&format!("--username=u --list {host}/inbound --password-file=")), "{out}");
+        assert!(
+            out.contains(&format!(
+                "/bin/check_mailflow --root={} --list {host}/inbound -c 900\n",
+                site.root().display()
+            )),
+            "{out}"
+        );
+    }
+    let sent = list("web1.example.org");
+    assert!(sent.contains("-p 25 --to=a@example.org --list web1.example.org/inbound\n"), "{sent}");
+
+    let path = "etc/auto-monitor-server-nagios/server.conf";
+    let before = fs::read_to_string(site.root().join(path)).unwrap();
+    site.write(
+        path,
+        &format!(
+            "{before}mail-domains = example.org\nmail-from = monitor@example.org\nplain-text-logins = yes\n\
+             shared-mailflows = mx.example.org/inbound imap.example.org web1.example.org\n"
+        ),
+    );
+    let (_, out, _) = run(&site, &["publish"]);
+    assert!(out.starts_with("Published generation 2"), "{out}");
+    let sent = list("web1.example.org");
+    assert!(
+        sent.contains(
+            "--to=a@example.org --list mx.example.org/inbound --from=monitor@example.org --only-to=example.org\n"
+        ),
+        "{sent}"
+    );
+    assert!(
+        list("imap.example.org").contains("--allow-plain-text --username=u --list mx.example.org/inbound")
+    );
+    let other = list("other.example.org");
+    assert!(!other.contains("--list mx.example.org"), "nobody shared it with that host: {other}");
+}
+
+#[test]
 fn doctor_names_each_fault_with_the_next_step() {
     let site = site();
     site.register("web1.example.org", &["ssh", "http"]);
@@ -167,6 +223,29 @@ fn doctor_names_each_fault_with_the_next_step() {
         assert_eq!(well(about, &findings), Some(true), "{about}: {findings}");
     }
     assert_eq!((status, well("endpoint", &findings)), (1, Some(false)), "there is none");
+    let (_, out, _) = run(&site, &["doctor"]);
+    assert!(out.contains("not there, or not executable: /usr/bin/check_certificate, "), "{out}");
+    assert!(!out.contains("mailflows"), "nobody shares any: {out}");
+
+    let programs = site.root().join("programs");
+    fs::create_dir(&programs).unwrap();
+    for name in OURS.iter().chain(&["check_registered"]) {
+        fs::copy("/bin/true", programs.join(name)).unwrap();
+    }
+    site.write(
+        "etc/auto-monitor-server-nagios/server.conf",
+        &format!(
+            "check-program = {}/check_registered\n\
+             shared-mailflows = web1.example.org/inbound mx.example.org\n",
+            programs.display()
+        ),
+    );
+    let (_, out, _) = run(&site, &["doctor"]);
+    assert!(out.contains("all 6 are beside the check-program"), "{out}");
+    assert!(out.contains("shared-mailflows names hosts that are not registered: mx.example.org\n"), "{out}");
+    site.register("mx.example.org", &["ssh"]);
+    let (_, out, _) = run(&site, &["doctor"]);
+    assert!(out.contains("shared by mx.example.org, web1.example.org\n"), "{out}");
     site.stop();
     fs::remove_file(site.paths.current()).unwrap();
     let (_, out, _) = run(&site, &["doctor"]);

@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use monitoring_info::fingerprint::hexadecimal;
 use monitoring_info::host::HostName;
-use monitoring_info::probe::Subject;
 use monitoring_info::published::{self, Published};
 use monitoring_info::registration::Judged;
 use monitoring_info::service;
@@ -174,7 +173,16 @@ impl Watched {
     pub(super) fn new(record: Record, say: HostOverride, configuration: &Configuration) -> Self {
         let address = say.address.unwrap_or(record.address);
         let mut services = Vec::new();
-        let mut definitions = Vec::new();
+        let mut published = Published {
+            version: published::VERSION,
+            address,
+            generation: record.registration.generation,
+            stale_after: configuration.stale_after.map_or(0, |after| after.as_secs()),
+            mail: configuration.mail.clone(),
+            lists: configuration.shared_lists(&record.name),
+            name: record.name,
+            definitions: Vec::new(),
+        };
         for sent in record.registration.definitions {
             let service = |name, probe: Option<&str>| Service {
                 name,
@@ -184,9 +192,8 @@ impl Watched {
             };
             match sent.judge() {
                 Judged::Sound(definition) => {
-                    let subject = Subject { host: &record.name, address, definition: &definition };
                     services.extend(
-                        service::probes(&subject)
+                        service::probes(&published.subject(&definition))
                             .into_iter()
                             .map(|probe| service(definition.name().clone(), probe.name)),
                     );
@@ -196,12 +203,12 @@ impl Watched {
                 // Left out here, and told to the host in every reply.
                 Judged::Refused(_) => continue,
             }
-            definitions.push(sent);
+            published.definitions.push(sent);
         }
         services.sort_by(|one, other| (&one.name, &one.probe).cmp(&(&other.name, &other.probe)));
-        definitions.sort_by(|one, other| one.name.cmp(&other.name));
+        published.definitions.sort_by(|one, other| one.name.cmp(&other.name));
         let host = Host {
-            name: record.name.clone(),
+            name: published.name.clone(),
             address,
             generation: record.registration.generation,
             received: record.received,
@@ -209,14 +216,6 @@ impl Watched {
             tags: record.registration.tags,
             services,
             say,
-        };
-        let published = Published {
-            version: published::VERSION,
-            name: record.name,
-            address,
-            generation: host.generation,
-            stale_after: configuration.stale_after.map_or(0, |after| after.as_secs()),
-            definitions,
         };
         let opted_out = record.registration.opted_out.into_iter().map(|out| out.name).collect();
         Self { host, published, opted_out }

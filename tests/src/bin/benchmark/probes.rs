@@ -12,6 +12,7 @@ use auto_monitor_tests::servers::authority::{Authority, Request};
 use auto_monitor_tests::servers::openssl_server::{OpensslServer, Options};
 use auto_monitor_tests::service::Greeter;
 use auto_monitor_tests::site::Site;
+use monitoring_info::mail::{Policy, SharedLists};
 use monitoring_info::published::{DOCUMENTS_DIR, Published, STATE_DIR, VERSION};
 use monitoring_info::registration::Sent;
 
@@ -35,6 +36,8 @@ pub fn registered(site: &Site) -> Result<Vec<Outcome>> {
         address: host.address,
         generation: 1,
         stale_after: 259_200,
+        mail: Policy::default(),
+        lists: SharedLists::new(),
         definitions: (0..200)
             .map(|at| Sent {
                 name: format!("service-{at}"),
