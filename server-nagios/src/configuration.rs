@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,11 +17,17 @@ use monitoring_info::host::{HostName, quoted};
 use monitoring_info::ini::{Document, Source};
 use monitoring_info::mail::{self, SharedLists};
 use monitoring_info::probe::{Program, Suite};
-use monitoring_info::registration::PORT;
 use monitoring_info::value::{self, Invalid};
 
+mod form;
 mod mailflow;
 
+pub use form::duration;
+use form::{
+    DURATION_FORM, DURATION_OR_NEVER_FORM, NAMES_FORM, PATH_FORM, domain, duration_or_never, listen_address,
+    network, path,
+};
+pub(crate) use form::{list, object_name};
 pub use mailflow::SharedMailflow;
 
 /// What the administrator says.
@@ -79,11 +85,6 @@ pub struct Key {
     pub summary: &'static str,
     set: fn(&mut Configuration, &str) -> Result<(), Invalid>,
 }
-
-const DURATION_FORM: &str = "a duration like `30s`, `10m`, `24h` or `3d`";
-const DURATION_OR_NEVER_FORM: &str = "a duration like `10m`, `24h` or `3d`, or `never`";
-const NAMES_FORM: &str = "names joined by commas, or nothing";
-const PATH_FORM: &str = "an absolute path";
 
 /// Every key, in the order of the documentation.
 pub static KEYS: &[Key] = &[
@@ -391,101 +392,6 @@ fn unknown(key: &str) -> Problem {
         None => format!("the keys are {}", KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")),
     };
     Problem::error(format!("unknown key {}", quoted(key))).help(help)
-}
-
-/// Reads a span of time: a whole number with `s`, `m`, `h` or `d`, more than nothing.
-///
-/// # Errors
-/// Anything else.
-pub fn duration(text: &str) -> Result<Duration, Invalid> {
-    let refuse = || Invalid::new(format!("{} is no duration", quoted(text)), format!("give {DURATION_FORM}"));
-    let unit = text.chars().last().ok_or_else(refuse)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 60 * 60,
-        'd' => 24 * 60 * 60,
-        _ => return Err(refuse()),
-    };
-    let digits = text.strip_suffix(unit).unwrap_or_default();
-    // Five digits of days are 273 years, which every clock can still add.
-    if digits.is_empty() || digits.len() > 5 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(refuse());
-    }
-    match digits.parse::<u64>() {
-        Ok(number) if number > 0 => Ok(Duration::from_secs(number * seconds)),
-        _ => Err(refuse()),
-    }
-}
-
-fn duration_or_never(text: &str) -> Result<Option<Duration>, Invalid> {
-    if text == "never" {
-        return Ok(None);
-    }
-    duration(text)
-        .map(Some)
-        .map_err(|invalid| Invalid::new(invalid.message, format!("give {DURATION_OR_NEVER_FORM}")))
-}
-
-pub(crate) fn list<T>(text: &str, read: fn(&str) -> Result<T, Invalid>) -> Result<Vec<T>, Invalid> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(read).collect()
-}
-
-fn listen_address(text: &str) -> Result<SocketAddr, Invalid> {
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
-    let address = text
-        .parse::<SocketAddr>()
-        .ok()
-        .or_else(|| text.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, PORT)))
-        .or_else(|| bracketed().map(|address| SocketAddr::new(address.into(), PORT)));
-    match address {
-        Some(address) if address.port() != 0 => Ok(address),
-        _ => Err(Invalid::new(
-            format!("{} is no address to listen on", quoted(text)),
-            "give addresses like `192.0.2.1`, `192.0.2.1:2930` or `[2001:db8::1]:2930`",
-        )),
-    }
-}
-
-fn network(text: &str) -> Result<IpNet, Invalid> {
-    text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
-        Invalid::new(
-            format!("{} is no network", quoted(text)),
-            "give networks like `192.0.2.0/24` or `2001:db8::/32`",
-        )
-    })
-}
-
-fn domain(text: &str) -> Result<HostName, Invalid> {
-    text.to_ascii_lowercase().parse().map_err(|_| {
-        Invalid::new(
-            format!("{} is no domain", quoted(text)),
-            "give what stands behind the `@` of an address, like `example.org`",
-        )
-    })
-}
-
-/// A name of an object in Nagios's configuration: nothing of what its default `illegal_object_name_chars` forbids, and
-/// nothing that means something in an object file (`;`, `*`, `!`, `+` in front, `null`).
-pub(crate) fn object_name(text: &str) -> Result<String, Invalid> {
-    let sound = |c: char| c.is_alphanumeric() || " ._-@+/".contains(c);
-    if text.starts_with(|c: char| c.is_alphanumeric() || c == '_')
-        && text.chars().all(sound)
-        && text != "null"
-    {
-        return Ok(text.to_owned());
-    }
-    Err(Invalid::new(
-        format!("{} cannot be the name of a Nagios object", quoted(text)),
-        "give names as Nagios's own configuration defines them, like `nagiosadmin`",
-    ))
-}
-
-fn path(text: &str) -> Result<PathBuf, Invalid> {
-    if text.starts_with('/') {
-        return Ok(text.into());
-    }
-    Err(Invalid::new(format!("{} is not an absolute path", quoted(text)), "begin it with `/`"))
 }
 
 #[cfg(test)]

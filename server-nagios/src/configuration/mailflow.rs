@@ -49,7 +49,7 @@ fn invalid(error: NameError) -> Invalid {
 
 /// Reads the value of the key.
 pub(super) fn parse(text: &str) -> Result<Vec<SharedMailflow>, Invalid> {
-    let shared = super::list(text, SharedMailflow::parse)?;
+    let shared = super::form::list(text, SharedMailflow::parse)?;
     for (at, one) in shared.iter().enumerate() {
         for other in &shared[..at] {
             let host = one.hosts.iter().find(|host| other.hosts.contains(host));
