@@ -34,7 +34,7 @@ impl Process {
     /// # Errors
     /// It cannot be started.
     pub fn start(name: &str, program: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
-        Self::spawn(Command::new("setpriv").process_group(0), name, program, arguments, log)
+        Self::spawn(&mut Command::new("setpriv"), name, program, arguments, log)
     }
 
     /// As [`Process::start`], by root for another user.
@@ -43,17 +43,8 @@ impl Process {
     /// It cannot be started.
     pub fn start_as(user: &str, name: &str, program: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid", user, "--regid", user, "--init-groups"]).process_group(0);
+        command.args(["--reuid", user, "--regid", user, "--init-groups"]);
         Self::spawn(&mut command, name, program, arguments, log)
-    }
-
-    /// As [`Process::start`], for a program that makes a session and with it a process group of its own. To who leads a
-    /// group already, the kernel refuses that, and Postfix gives up.
-    ///
-    /// # Errors
-    /// It cannot be started.
-    pub fn start_session(name: &str, program: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
-        Self::spawn(&mut Command::new("setpriv"), name, program, arguments, log)
     }
 
     fn spawn(
@@ -71,6 +62,7 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
+            .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {name} ({})", program.display()))?;
         Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
@@ -124,8 +116,6 @@ impl Process {
         }
         if !self.has_ended() {
             let _ = kill_process_group(group, Signal::KILL);
-            // By itself too: it may not have got as far as a group of its own.
-            let _ = self.child.kill();
             let _ = self.child.wait();
         }
         // Killed, not asked: Nagios's workers pass on to their probes that SIGTERM is ignored.

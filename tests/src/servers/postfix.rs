@@ -3,10 +3,11 @@
 //! Nothing leaves the machine: it takes mail for its domains alone, and knows no way to others.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 
@@ -17,8 +18,12 @@ use crate::patience::wait_for;
 use crate::process::Process;
 use crate::service::{free_port, wait_until_it_listens};
 
-/// Postfix's first process; `postfix start-fg` would put a shell before it.
+/// Postfix's first process.
 const PROGRAM: &str = "/usr/lib/postfix/sbin/master";
+/// A shell that ends Postfix when it is told to end, by us or by the kernel after our death. Postfix itself cannot be
+/// told: it makes a session, which the leader of a process group may not, and becomes other users, at which the kernel
+/// forgets whose death it should have been told of.
+const KEEPER: &str = r#""$0" "$@" & trap 'kill $!' TERM; while kill -0 $! 2>/dev/null; do wait; done"#;
 /// It looks nothing up in the DNS, and takes any number of clients at once: tests are many.
 const MAIN: &str = "\
 compatibility_level = 3.6
@@ -156,8 +161,16 @@ impl Postfix {
             )?;
         }
         main.push_str(&options.more);
-        fs::write(self.configuration().join("main.cf"), main)?;
+        self.write_main(&main)?;
         Ok(fs::write(self.configuration().join("master.cf"), master)?)
+    }
+
+    /// Postfix's commands wait until this file is older than two seconds, for fear that it is being written; so it is.
+    fn write_main(&self, text: &str) -> Result<()> {
+        let path = self.configuration().join("main.cf");
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        let long_ago = SystemTime::now() - Duration::from_secs(60);
+        Ok(File::options().append(true).open(&path)?.set_modified(long_ago)?)
     }
 
     fn configuration(&self) -> PathBuf {
@@ -187,9 +200,9 @@ impl Postfix {
     /// # Errors
     /// It does not start.
     pub fn start_again(&mut self) -> Result<()> {
-        let arguments = ["-s", "-c", &self.configuration().display().to_string()];
-        let log = self.folder.join("master.log");
-        let mut process = Process::start_session("postfix", Path::new(PROGRAM), &arguments, &log)?;
+        let arguments = ["-c", KEEPER, PROGRAM, "-s", "-c", &self.configuration().display().to_string()];
+        let mut process =
+            Process::start("postfix", Path::new("/bin/sh"), &arguments, &self.folder.join("master.log"))?;
         wait_until_it_listens(&mut process, self.smtp).with_context(|| self.log())?;
         self.process = Some(process);
         Ok(())
@@ -206,7 +219,7 @@ impl Postfix {
     /// # Errors
     /// It does not start again.
     pub fn hold_deliveries(&mut self) -> Result<()> {
-        self.reconfigure("defer_transports = lmtp")
+        self.reconfigure("defer_transports", "lmtp")
     }
 
     /// Delivers again, and what was held too.
@@ -214,17 +227,22 @@ impl Postfix {
     /// # Errors
     /// It does not start again.
     pub fn release_deliveries(&mut self) -> Result<()> {
-        self.reconfigure("defer_transports =")?;
+        self.reconfigure("defer_transports", "")?;
         self.flush()
     }
 
-    /// Starts it anew with another setting of `main.cf`, such as `NAME = VALUE`.
+    /// Starts it anew with another value of a parameter of `main.cf`.
     ///
     /// # Errors
     /// It does not start again.
-    pub fn reconfigure(&mut self, setting: &str) -> Result<()> {
+    pub fn reconfigure(&mut self, parameter: &str, value: &str) -> Result<()> {
         self.stop();
-        self.command("postconf", &["-e", setting])?;
+        let main = fs::read_to_string(self.configuration().join("main.cf"))?;
+        let other = |line: &&str| line.split('=').next().is_some_and(|name| name.trim() != parameter);
+        let mut lines: Vec<&str> = main.lines().filter(other).collect();
+        let line = format!("{parameter} = {value}\n");
+        lines.push(&line);
+        self.write_main(&lines.join("\n"))?;
         self.start_again()
     }
 
