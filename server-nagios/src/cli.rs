@@ -33,6 +33,12 @@ pub enum Command {
     /// Makes the state folder and the host key when there are none, writes the configuration of an sshd of its own, has
     /// sshd judge it, and becomes that sshd. Root's becomes the account that the state folder belongs to first.
     Endpoint(Endpoint),
+    /// Say on the local network where the endpoint is, until it is stopped
+    ///
+    /// Hosts then find it by multicast DNS (DNS-SD, _auto-monitor._tcp) and show a person the fingerprint of its key. It
+    /// follows the machine's addresses as they come and go, and takes the announcement back on SIGTERM. avahi-daemon may
+    /// run beside it.
+    Announce,
     /// What sshd asks of every key that is offered
     #[command(hide = true)]
     AuthorizedKeys(AuthorizedKeys),

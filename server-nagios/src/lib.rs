@@ -33,6 +33,7 @@ use crate::paths::Paths;
 
 pub mod address;
 pub mod administrator;
+pub mod announce;
 pub mod admission;
 pub mod cli;
 pub mod configuration;
@@ -160,6 +161,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Endpoint(arguments) => endpoint::endpoint(&context, &arguments),
         Command::AuthorizedKeys(arguments) => endpoint::authorized_keys(&context, &arguments),
+        Command::Announce => announce::announce(&context),
         Command::Session(arguments) => session::session(&context, &arguments),
         Command::EndOverdue(arguments) => endpoint::overdue::end_overdue(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),

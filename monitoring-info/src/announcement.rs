@@ -1,0 +1,74 @@
+//! What a server says of itself on the local network, by DNS-SD (RFC 6763) over multicast DNS (RFC 6762).
+//!
+//! Nobody vouches for a word of it: it says where a server may be, and which key it will show, so that a person can
+//! compare, and so that a host to which somebody has told that key finds the server that has it.
+
+use crate::fingerprint::Fingerprint;
+
+/// The type of the service (RFC 6763, section 7).
+pub const SERVICE: &str = "_auto-monitor._tcp";
+/// The domain of what is announced by multicast DNS (RFC 6762, section 3).
+pub const DOMAIN: &str = "local";
+
+/// The version of the TXT record (RFC 6763, section 6.7): stands first.
+pub const TXT_VERSION: (&str, &str) = ("txtvers", "1");
+/// The key of the version of the wire ([`crate::registration::VERSION`]).
+pub const WIRE_VERSION: &str = "version";
+/// The key of the fingerprint of the endpoint's host key.
+pub const FINGERPRINT: &str = "fingerprint";
+
+/// The most bytes of one label of a name (RFC 1035, section 2.3.4).
+pub const LABEL_MAX: usize = 63;
+
+/// What the TXT record of a server holds, in its order.
+#[must_use]
+pub fn text(fingerprint: &Fingerprint) -> [(&'static str, String); 3] {
+    [
+        (TXT_VERSION.0, TXT_VERSION.1.to_owned()),
+        (WIRE_VERSION, crate::registration::VERSION.to_string()),
+        (FINGERPRINT, fingerprint.to_string()),
+    ]
+}
+
+/// The host name that a server announces its addresses under, from its name: one of its own beside the machine's.
+///
+/// An mDNS responder that already runs on the machine has announced the machine's name with the addresses that it has
+/// chosen. Other addresses under the same name are a conflict (RFC 6762, section 9), in which one of the two has to
+/// take another name.
+#[must_use]
+pub fn host(name: &str) -> String {
+    const OWN: &str = "-auto-monitor";
+    let first = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let sound: String =
+        first.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
+    let sound = sound.trim_matches('-');
+    let cut = &sound[..sound.len().min(LABEL_MAX - OWN.len())];
+    let label = format!("{cut}{OWN}");
+    format!("{}.{DOMAIN}", label.trim_start_matches('-'))
+}
+
+/// The name of the instance, which people read: the server's whole name, cut to a label.
+#[must_use]
+pub fn instance(name: &str) -> &str {
+    let end = (0..=name.len().min(LABEL_MAX)).rev().find(|end| name.is_char_boundary(*end));
+    &name[..end.unwrap_or_default()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_one_label_whatever_the_machine_is_called() {
+        assert_eq!(host("Monitor.example.org"), "monitor-auto-monitor.local");
+        assert_eq!(host("my_host"), "my-host-auto-monitor.local");
+        assert_eq!(host(""), "auto-monitor.local");
+        assert_eq!(host(&"x".repeat(99)).len(), LABEL_MAX + ".local".len());
+    }
+
+    #[test]
+    fn the_instance_is_at_most_a_label() {
+        assert_eq!(instance("monitor.example.org"), "monitor.example.org");
+        assert_eq!(instance(&"ä".repeat(40)).len(), 62);
+    }
+}
