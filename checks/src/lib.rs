@@ -19,6 +19,7 @@ pub mod deadline;
 pub mod dialogue;
 mod freshness;
 pub mod greeting;
+pub mod mailflow;
 mod program;
 pub mod protocol;
 mod published;
