@@ -5,7 +5,7 @@ BUILT := $(or $(CARGO_TARGET_DIR),target)
 AS_USER := $(CURDIR)/tests/as-user
 AS_ROOT := $(CURDIR)/tests/as-root
 
-.PHONY: help setup build demo test bench fuzz docs lint
+.PHONY: help setup servers build demo test bench fuzz docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
@@ -20,6 +20,10 @@ help:
 setup:
 	@CARGO='$(CARGO)' tests/setup
 
+# What the tests run besides; Postfix among them replaces another mail transport, which no demonstration is worth.
+servers:
+	@CARGO='$(CARGO)' tests/setup servers
+
 build: setup
 	$(CARGO) build --locked --workspace --bins
 
@@ -28,7 +32,7 @@ demo: build
 
 # The system tests are run by an ordinary user; what only root can set up (a full disk, Postfix), which is ignored at
 # first, by root; the others by whoever calls make.
-test: build docs
+test: servers build docs
 	$(CARGO) test --locked --workspace --exclude auto-monitor-tests
 	$(CARGO) test --locked --package auto-monitor-tests \
 	    --config "target.'cfg(unix)'.runner = ['$(AS_USER)']"
@@ -36,7 +40,7 @@ test: build docs
 	    --config "target.'cfg(unix)'.runner = ['$(AS_ROOT)']" -- --ignored
 	tests/fuzz 20
 
-bench: setup
+bench: servers
 	$(CARGO) build --locked --workspace --bins --release
 	@$(AS_USER) $(BUILT)/release/benchmark
 
