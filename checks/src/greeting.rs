@@ -1,23 +1,31 @@
-//! `check_greeting`: a mail server greets, upgrades where it shall, and says goodbye.
+//! `check_greeting`: a server greets as its protocol has it, upgrades to TLS where it shall, and says goodbye.
 //!
-//! `check_imap` and `check_pop` of monitoring-plugins send LOGOUT and QUIT without reading the answer, know no STARTTLS, and
-//! take nothing but `* OK`; `check_smtp` has no TLS from the first byte before 2.4. The format promises a proper greeting and
-//! that the farewell is handled, so this is a probe of our own.
+//! The format promises a proper greeting, and that the farewell is handled. The programs of monitoring-plugins (2.3.3) do not
+//! see to it, so this is a probe of our own:
+//! - `check_imap` and `check_pop` send LOGOUT and QUIT and read no answer, know no STARTTLS, and take nothing but `* OK`.
+//! - `check_smtp` has no TLS from the first byte and judges neither EHLO nor QUIT. A server that closes, or says something else
+//!   than a greeting, is a WARNING; one that refuses STARTTLS is UNKNOWN.
+//! - `check_ssh` judges what the first packet happens to hold: a banner that comes in two is none, and so is one with lines
+//!   before it (RFC 4253, section 4.2). It repeats the banner as it is, with the `|` that begins performance data.
 
 use std::ffi::OsString;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use monitoring_info::state::State;
 
 use crate::answer::Answer;
 use crate::command_line::{self, Target};
-use crate::protocol::{Error, Protocol, Security};
+use crate::connection::Connection;
+use crate::dialogue::Dialogue;
+use crate::protocol::{Error, Protocol, Security, ssh};
+use crate::tls::Stream;
 
-/// Check that a mail server greets and says goodbye
+/// Check that a mail or SSH server greets and says goodbye
 ///
 /// Connects, waits for the greeting, upgrades the connection by STARTTLS if that is asked for, and says QUIT or LOGOUT. CRITICAL
-/// where any of it does not happen as the protocol has it. The certificate is not judged: `check_certificate` does that.
+/// where any of it does not happen as the protocol has it. The certificate is not judged: `check_certificate` does that. SSH has
+/// a greeting alone, and neither kind of TLS.
 #[derive(Debug, Parser)]
 #[command(name = "check_greeting", version)]
 struct Arguments {
@@ -25,7 +33,7 @@ struct Arguments {
     target: Target,
     /// The protocol to speak
     #[arg(long)]
-    protocol: Protocol,
+    protocol: Spoken,
     /// Expect TLS from the first byte
     #[arg(long, conflicts_with = "starttls")]
     tls: bool,
@@ -37,6 +45,15 @@ struct Arguments {
     hostname: Option<String>,
 }
 
+/// What the server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Spoken {
+    Smtp,
+    Imap,
+    Pop3,
+    Ssh,
+}
+
 /// Does what the command line says and gives the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     command_line::run(arguments, |arguments: Arguments| answer(&arguments))
@@ -44,21 +61,32 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn answer(arguments: &Arguments) -> Answer {
     let begun = Instant::now();
-    match greet(arguments) {
+    let security = Security::of(arguments.tls, arguments.starttls);
+    let greeting = match arguments.protocol {
+        Spoken::Smtp => greet(arguments, Protocol::Smtp, security),
+        Spoken::Imap => greet(arguments, Protocol::Imap, security),
+        Spoken::Pop3 => greet(arguments, Protocol::Pop3, security),
+        Spoken::Ssh if security == Security::Plain => identify(&arguments.target),
+        Spoken::Ssh => return Answer::unknown("SSH has no TLS: leave `--tls` and `--starttls` out"),
+    };
+    match greeting {
         Ok(greeting) => Answer::new(State::Ok, &greeting)
             .with_performance(format!("time={:.6}s;;;0", begun.elapsed().as_secs_f64())),
         Err(error) => Answer::because(error.state(), &error),
     }
 }
 
-fn greet(arguments: &Arguments) -> Result<String, Error> {
+fn greet(arguments: &Arguments, protocol: Protocol, security: Security) -> Result<String, Error> {
     let target = &arguments.target;
-    let security = Security::of(arguments.tls, arguments.starttls);
     let name = arguments.hostname.as_ref().unwrap_or(&target.host);
-    let mut greeted =
-        arguments.protocol.open(&target.endpoint(), security, name, &target.root, target.deadline())?;
-    arguments.protocol.farewell(&mut greeted.dialogue)?;
+    let mut greeted = protocol.open(&target.endpoint(), security, name, &target.root, target.deadline())?;
+    protocol.farewell(&mut greeted.dialogue)?;
     Ok(greeted.greeting)
+}
+
+fn identify(target: &Target) -> Result<String, Error> {
+    let connection = Connection::open(&target.endpoint(), target.deadline())?;
+    Ok(ssh::identify(&mut Dialogue::over(Stream::Plain(connection)))?)
 }
 
 #[cfg(test)]

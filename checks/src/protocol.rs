@@ -1,10 +1,11 @@
 //! As much of the mail protocols as every one of our probes needs: the greeting, the upgrade to TLS, and the farewell.
 //!
-//! One table: whoever speaks to a mail server begins and ends here.
+//! One table: whoever speaks to a mail server begins and ends here. SSH stands beside it, which has a greeting alone.
 
 mod imap;
 mod pop3;
 pub mod smtp;
+pub mod ssh;
 
 use std::path::Path;
 

@@ -16,7 +16,7 @@ pub(super) fn greet(dialogue: &mut Dialogue) -> Result<String, ConnectionError> 
 
 pub(super) fn starttls(dialogue: &mut Dialogue) -> Result<(), Error> {
     dialogue.send("s STARTTLS")?;
-    let (said, _) = tagged(dialogue, "s ")?;
+    let said = answer(dialogue, "s ")?;
     if begins(&said, "s OK") { Ok(()) } else { Err(Error::Refused(said)) }
 }
 
@@ -24,24 +24,23 @@ pub(super) fn starttls(dialogue: &mut Dialogue) -> Result<(), Error> {
 pub(super) fn farewell(dialogue: &mut Dialogue) -> Result<(), ConnectionError> {
     dialogue.stage("saying LOGOUT");
     dialogue.send("l LOGOUT")?;
-    let (said, bye) = tagged(dialogue, "l ")?;
-    if bye && begins(&said, "l OK") {
-        return Ok(());
+    for (words, expected) in [("* BYE", "an untagged BYE before it"), ("l OK", "\"l OK\"")] {
+        let said = answer(dialogue, "l ")?;
+        if !begins(&said, words) {
+            return Err(ConnectionError::Unexpected { stage: dialogue.current_stage(), said, expected });
+        }
     }
-    let expected = if bye { "\"l OK\"" } else { "an untagged BYE before it" };
-    Err(ConnectionError::Unexpected { stage: dialogue.current_stage(), said, expected })
+    Ok(())
 }
 
-/// The tagged line, and whether a `BYE` came before it.
-fn tagged(dialogue: &mut Dialogue, tag: &str) -> Result<(String, bool), ConnectionError> {
-    let mut bye = false;
+/// The next line that is tagged so or an untagged `BYE`, with which a server may end at any time (section 7.1.5).
+fn answer(dialogue: &mut Dialogue, tag: &str) -> Result<String, ConnectionError> {
     for _ in 0..UNTAGGED_MAX {
         let line = dialogue
             .expect("an answer to our command", |line| line.starts_with("* ") || line.starts_with(tag))?;
-        if line.starts_with(tag) {
-            return Ok((line, bye));
+        if line.starts_with(tag) || begins(&line, "* BYE") {
+            return Ok(line);
         }
-        bye |= begins(&line, "* BYE");
     }
     Err(ConnectionError::TooMuch { stage: dialogue.current_stage(), limit: "100 lines" })
 }
