@@ -8,6 +8,8 @@ mod authority;
 mod client;
 #[path = "servers/dovecot.rs"]
 mod dovecot;
+#[path = "servers/failures.rs"]
+mod failures;
 #[path = "servers/openssl_server.rs"]
 mod openssl_server;
 #[path = "servers/postfix.rs"]

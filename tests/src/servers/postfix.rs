@@ -46,6 +46,7 @@ virtual_transport = lmtp:inet:{lmtp}
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_peername_lookup = no
 smtpd_client_connection_count_limit = 0
+default_process_limit = 1000
 notify_classes =
 lmtp_host_lookup = native
 ";
