@@ -27,45 +27,7 @@ use crate::service::{free_port, wait_until_it_listens};
 const PROGRAM: &str = "/usr/sbin/apache2";
 /// Written by the server, one request a line, see [`Request`].
 const LOG_FORMAT: &str = r"%>s\t%{Host}i\t%r";
-const CONFIGURATION: &str = r#"
-ServerRoot "{folder}"
-DefaultRuntimeDir "{folder}"
-PidFile "{folder}/apache2.pid"
-ErrorLog "{folder}/error.log"
-LogFormat "{format}" requests
-CustomLog "{folder}/requests.log" requests
-LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
-LoadModule authn_core_module /usr/lib/apache2/modules/mod_authn_core.so
-LoadModule authn_file_module /usr/lib/apache2/modules/mod_authn_file.so
-LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
-LoadModule authz_user_module /usr/lib/apache2/modules/mod_authz_user.so
-LoadModule auth_basic_module /usr/lib/apache2/modules/mod_auth_basic.so
-LoadModule alias_module /usr/lib/apache2/modules/mod_alias.so
-LoadModule dir_module /usr/lib/apache2/modules/mod_dir.so
-LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
-ServerName www.example.org
-StartServers 1
-MinSpareThreads 1
-AllowEncodedSlashes NoDecode
-DocumentRoot "{folder}/pages"
-DirectoryIndex index.html
-AliasMatch "^/any/" "{folder}/pages/index.html"
-Redirect 301 /moved-away http://elsewhere.example.org/
-RedirectMatch 301 ^/moved$ /
-Redirect 403 /forbidden
-Redirect 500 /broken
-Redirect 503 /unavailable
-<Location "/private">
-    AuthType Basic
-    AuthName "nobody"
-    AuthBasicProvider file
-    AuthUserFile "{folder}/nobody"
-    Require valid-user
-</Location>
-<Directory "{folder}/pages">
-    Require all granted
-</Directory>
-"#;
+const CONFIGURATION: &str = include_str!("apache/apache2.conf");
 
 /// What the server offers.
 #[derive(Debug, Clone, Default)]

@@ -17,67 +17,7 @@ use crate::process::Process;
 use crate::service::free_port;
 
 const PROGRAM: &str = "/usr/sbin/dovecot";
-/// Everything below the folder, by one user, as <https://doc.dovecot.org/2.3/configuration_manual/howto/rootless/> says.
-/// Failed logins cost no time, one address may come often: probes do both on purpose.
-const CONFIGURATION: &str = "\
-base_dir = {folder}/run
-state_dir = {folder}/state
-log_path = /dev/stderr
-listen = {ip}
-protocols = imap pop3 lmtp
-default_internal_user = {user}
-default_internal_group = {group}
-default_login_user = {user}
-first_valid_uid = 1
-first_valid_gid = 1
-mail_location = maildir:~/Maildir
-mail_max_userip_connections = 0
-auth_username_chars =
-auth_failure_delay = 0
-postmaster_address = postmaster@example.org
-passdb {
-  driver = passwd-file
-  args = scheme=PLAIN {folder}/users
-}
-userdb {
-  driver = passwd-file
-  args = {folder}/users
-  default_fields = uid={user} gid={group} home={folder}/home/%u
-}
-service anvil {
-  chroot =
-  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
-}
-service imap-login {
-  chroot =
-  service_count = 0
-  inet_listener imap {
-    port = {imap}
-  }
-  inet_listener imaps {
-    port = {imaps}
-    ssl = yes
-  }
-}
-service pop3-login {
-  chroot =
-  service_count = 0
-  inet_listener pop3 {
-    port = {pop3}
-  }
-  inet_listener pop3s {
-    port = {pop3s}
-    ssl = yes
-  }
-}
-service lmtp {
-  inet_listener lmtp {
-    port = {lmtp}
-  }
-}
-";
+const CONFIGURATION: &str = include_str!("dovecot/dovecot.conf");
 
 /// What the server offers.
 #[derive(Debug, Clone, Default)]

@@ -24,55 +24,8 @@ const PROGRAM: &str = "/usr/lib/postfix/sbin/master";
 /// told: it makes a session, which the leader of a process group may not, and becomes other users, at which the kernel
 /// forgets whose death it should have been told of.
 const KEEPER: &str = r#""$0" "$@" & trap 'kill $!' TERM; while kill -0 $! 2>/dev/null; do wait; done"#;
-/// It looks nothing up in the DNS, and takes any number of clients at once: tests are many.
-const MAIN: &str = "\
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-maillog_file = {folder}/mail.log
-maillog_file_prefixes = {folder}
-myhostname = {name}
-inet_interfaces = loopback-only
-inet_protocols = ipv4
-mydestination =
-local_recipient_maps =
-alias_maps =
-alias_database =
-local_transport = error:there are no local users
-default_transport = error:nothing leaves this machine
-virtual_mailbox_domains = {domains}
-virtual_mailbox_maps =
-virtual_transport = lmtp:inet:{lmtp}
-smtpd_relay_restrictions = reject_unauth_destination
-smtpd_peername_lookup = no
-smtpd_client_connection_count_limit = 0
-default_process_limit = 1000
-notify_classes =
-lmtp_host_lookup = native
-";
-/// The services that such a Postfix uses, none of them in a chroot.
-const MASTER: &str = "\
-{smtp} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-lmtp unix - - n - - lmtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-";
+const MAIN: &str = include_str!("postfix/main.cf");
+const MASTER: &str = include_str!("postfix/master.cf");
 
 /// What the server does.
 #[derive(Debug, Clone)]
