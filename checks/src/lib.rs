@@ -12,6 +12,7 @@
 //! UNKNOWN, with a sentence that says what to do next.
 
 pub mod answer;
+pub mod certificate;
 mod command_line;
 pub mod connection;
 pub mod datagram;

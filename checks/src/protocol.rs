@@ -3,6 +3,7 @@
 //! One table: whoever speaks to a mail server begins and ends here. SSH stands beside it, which has a greeting alone.
 
 mod imap;
+pub mod ldap;
 mod pop3;
 pub mod smtp;
 pub mod ssh;
@@ -63,6 +64,9 @@ pub enum Error {
     /// The server does not upgrade.
     #[error("the server refuses STARTTLS: {}", excerpt(.0))]
     Refused(String),
+    /// It speaks TLS without an upgrade.
+    #[error("the server answers in TLS where plain text was expected: this port needs no STARTTLS")]
+    AlreadySecured,
     /// The server does not announce the upgrade.
     #[error("the server does not offer STARTTLS")]
     NotOffered,
