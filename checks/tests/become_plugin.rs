@@ -31,7 +31,7 @@ impl Scratch {
         fs::create_dir_all(scratch.state().join(DOCUMENTS_DIR)).unwrap();
         fs::create_dir_all(scratch.state().join(SEEN_DIR)).unwrap();
         fs::create_dir(scratch.plugins()).unwrap();
-        for program in ["check_http", "check_ldap", "check_ssh", "check_ping", "check_mailflow_receive"] {
+        for program in ["check_http", "check_ldap", "check_tcp", "check_ping", "check_mailflow_receive"] {
             symlink(DUMPER, scratch.plugins().join(program)).unwrap();
         }
         // Ours are looked for beside the file that it is, not beside a link to it.
@@ -111,7 +111,7 @@ impl Scratch {
 #[test]
 fn the_plugin_takes_over_with_its_output_status_and_a_minimal_environment() {
     let scratch = Scratch::new();
-    scratch.publish("ssh", &[("port", "2222")]);
+    scratch.publish("tcp", &[("port", "2222")]);
     let output = scratch.run(&[HOST, "it"]);
     assert_eq!((output.stdout.as_slice(), output.status.code()), (b"dumped\n".as_slice(), Some(1)));
     assert_eq!(scratch.arguments(), ["-H", "127.0.0.1", "-p", "2222"]);
@@ -257,7 +257,7 @@ fn a_program_with_a_password_can_leave_no_core() {
     let login = [("username", "cn=probe"), ("password", "s3cret")];
     assert_eq!(core("ldap", &login), ["1", "1"]);
     assert_eq!(core("imap", &login), ["1", "1"]);
-    assert_ne!(core("ssh", &[]), ["1", "1"], "without one, a crash may be looked into");
+    assert_ne!(core("tcp", &[("port", "22")]), ["1", "1"], "without one, a crash may be looked into");
 }
 
 /// Reads one BER element (X.690, section 8.1): its content, and what follows it.
@@ -407,6 +407,7 @@ fn whatever_is_not_known_is_unknown_and_says_what_to_do() {
     scratch.publish("tcp", &[("port", "443"), ("ssl", "True")]);
     unknown(&[HOST, "other"], "UNKNOWN: web1.example.org has no service other in the published registration");
     unknown(&[HOST, "it", "colour"], "UNKNOWN: the service it has no probe colour");
+    fs::remove_file(scratch.plugins().join("check_tcp")).unwrap();
     unknown(&[HOST, "it"], "UNKNOWN: cannot run ");
     unknown(&[HOST], "UNKNOWN: the following required arguments were not provided: <SERVICE>");
     unknown(&["--registration", HOST], "UNKNOWN: cannot read ");

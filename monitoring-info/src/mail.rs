@@ -39,11 +39,13 @@ impl Policy {
 pub type SharedLists = BTreeMap<ListId, HostName>;
 
 /// The greeting and the farewell, each reply judged. The programs of monitoring-plugins cannot upgrade an IMAP or POP3
-/// connection, and look at no reply to LOGOUT or QUIT (2.3.3).
+/// connection, and look at no reply to LOGOUT or QUIT (2.3.3). The name is what is asked for (SNI); a server may show its
+/// certificate to nobody who asks for none.
 pub(crate) fn greeting(subject: &Subject<'_>, protocol: &'static str) -> Program {
     Program::ours("check_greeting", subject.address_and_port())
         .with(["--protocol", protocol])
         .with(subject.encryption())
+        .with((subject.ssl() != Ssl::Off).then(|| subject.option("--hostname", "ssl_hostname")).flatten())
 }
 
 /// The greeting, and a mail with a token handed over.

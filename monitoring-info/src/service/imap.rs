@@ -59,11 +59,11 @@ mod tests {
         assert_eq!(main_program("type = imap"), "check_greeting -H 192.0.2.1 -p 143 --protocol imap");
         assert_eq!(
             main_program("type = imap\nssl = True"),
-            "check_greeting -H 192.0.2.1 -p 993 --protocol imap --tls"
+            "check_greeting -H 192.0.2.1 -p 993 --protocol imap --tls --hostname=web1.example.org"
         );
         assert_eq!(
             main_program("type = imap\nssl = starttls"),
-            "check_greeting -H 192.0.2.1 -p 143 --protocol imap --starttls"
+            "check_greeting -H 192.0.2.1 -p 143 --protocol imap --starttls --hostname=web1.example.org"
         );
     }
 

@@ -59,11 +59,11 @@ mod tests {
         assert_eq!(main_program("type = pop3"), "check_greeting -H 192.0.2.1 -p 110 --protocol pop3");
         assert_eq!(
             main_program("type = pop3\nssl = True"),
-            "check_greeting -H 192.0.2.1 -p 995 --protocol pop3 --tls"
+            "check_greeting -H 192.0.2.1 -p 995 --protocol pop3 --tls --hostname=web1.example.org"
         );
         assert_eq!(
             main_program("type = pop3\nssl = starttls"),
-            "check_greeting -H 192.0.2.1 -p 110 --protocol pop3 --starttls"
+            "check_greeting -H 192.0.2.1 -p 110 --protocol pop3 --starttls --hostname=web1.example.org"
         );
     }
 

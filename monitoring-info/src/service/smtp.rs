@@ -1,7 +1,7 @@
 //! `smtp`: a mail server greets, and takes a mail where the definition names an address.
 
-use super::{Default, Key, Kind, Rule, Ssl, Tls};
-use crate::probe::{Probe, Program, Subject};
+use super::{Default, Key, Kind, Rule, Tls};
+use crate::probe::{Probe, Subject};
 use crate::{mail, value};
 
 pub(super) static KIND: Kind = Kind {
@@ -37,13 +37,11 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
-    let target = subject.address_and_port();
-    let program = match (subject.text("email"), subject.ssl()) {
-        (Some(email), _) => mail::send(subject, &email),
-        (None, Ssl::Off) => Program::plugin("check_smtp", target),
-        (None, Ssl::Starttls) => Program::plugin("check_smtp", target).with(["-S"]),
-        // check_smtp has no TLS from the first byte (2.3.3), and check_ssmtp is check_tcp, which judges no reply to QUIT.
-        (None, Ssl::Direct) => mail::greeting(subject, "smtp"),
+    let program = match subject.text("email") {
+        Some(email) => mail::send(subject, &email),
+        // To check_smtp (2.3.3), a server that greets with 554, or closes, is a WARNING, and one that refuses STARTTLS is
+        // UNKNOWN; it has no TLS from the first byte.
+        None => mail::greeting(subject, "smtp"),
     };
     vec![program.into()]
 }
@@ -53,12 +51,15 @@ mod tests {
     use crate::definition::tests::main_program;
 
     #[test]
-    fn each_way_to_connect_has_its_program() {
-        assert_eq!(main_program("type = smtp"), "check_smtp -H 192.0.2.1 -p 25");
-        assert_eq!(main_program("type = smtp\nssl = starttls"), "check_smtp -H 192.0.2.1 -p 25 -S");
+    fn each_way_to_connect_has_its_option() {
+        assert_eq!(main_program("type = smtp"), "check_greeting -H 192.0.2.1 -p 25 --protocol smtp");
+        assert_eq!(
+            main_program("type = smtp\nssl = starttls"),
+            "check_greeting -H 192.0.2.1 -p 25 --protocol smtp --starttls --hostname=web1.example.org"
+        );
         assert_eq!(
             main_program("type = smtp\nssl = True"),
-            "check_greeting -H 192.0.2.1 -p 465 --protocol smtp --tls"
+            "check_greeting -H 192.0.2.1 -p 465 --protocol smtp --tls --hostname=web1.example.org"
         );
     }
 

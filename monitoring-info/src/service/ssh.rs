@@ -16,7 +16,9 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
-    vec![Program::plugin("check_ssh", subject.address_and_port()).into()]
+    // check_ssh (2.3.3) judges what the first packet holds, though a banner may come in several, or after other lines; and it
+    // repeats the banner as it is, with a `|` that begins performance data.
+    vec![Program::ours("check_greeting", subject.address_and_port()).with(["--protocol", "ssh"]).into()]
 }
 
 #[cfg(test)]
@@ -25,7 +27,10 @@ mod tests {
 
     #[test]
     fn port_is_22_unless_said_otherwise() {
-        assert_eq!(main_program("type = ssh"), "check_ssh -H 192.0.2.1 -p 22");
-        assert_eq!(main_program("type = ssh\nport = 2222"), "check_ssh -H 192.0.2.1 -p 2222");
+        assert_eq!(main_program("type = ssh"), "check_greeting -H 192.0.2.1 -p 22 --protocol ssh");
+        assert_eq!(
+            main_program("type = ssh\nport = 2222"),
+            "check_greeting -H 192.0.2.1 -p 2222 --protocol ssh"
+        );
     }
 }
