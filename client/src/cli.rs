@@ -69,6 +69,8 @@ pub enum Command {
         #[arg(long, conflicts_with_all = ["unattended", "wait"])]
         dry_run: bool,
         /// For timers and packaging: keep to the backoff, ask nobody, be quiet where nothing is to do
+        ///
+        /// The exit status is 3 or 4 also where the backoff left a server out, so that a supervisor tries again.
         #[arg(long)]
         unattended: bool,
         /// Keep trying for so long, like 30s, 10m or 24h, until every server has taken it
@@ -80,7 +82,8 @@ pub enum Command {
     /// Without an argument, the servers of client.conf are meant, or those that this host enrolled with before.
     #[command(visible_alias = "enroll")]
     Enrol {
-        /// A server as HOST, HOST:PORT or USER@HOST:PORT, or a token that a server has made
+        /// A server as HOST, HOST:PORT or USER@HOST:PORT, or a token that a server has made; `-` reads it from standard
+        /// input
         #[arg(value_name = "SERVER|TOKEN")]
         target: Option<String>,
         /// The fingerprint that the server's key must have; also takes the place of a key pinned before

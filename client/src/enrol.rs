@@ -1,5 +1,7 @@
 //! `enrol`: this host's first word to a server.
 
+use std::io::{self, Read as _};
+
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Enrolment, Request, Verb};
 use monitoring_info::server_address::{self, ServerAddress};
@@ -14,6 +16,9 @@ use crate::register;
 use crate::root::Root;
 use crate::screen::{GOOD, NEXT, Screen, WARNING, paint};
 use crate::turn::Turns;
+
+/// The most bytes of standard input that are looked at; a token has a few hundred.
+const TARGET_MAX: u64 = 64 * 1024;
 
 #[derive(Serialize)]
 struct Answer {
@@ -45,6 +50,13 @@ pub fn run(
     unattended: bool,
 ) -> Result<Status, Failure> {
     let configuration = register::configuration(root, screen)?;
+    let read;
+    let target = if target == Some("-") {
+        read = standard_input()?;
+        Some(read.as_str())
+    } else {
+        target
+    };
     let target = self::target(target, fingerprint)?;
     let known = target.servers.is_empty();
     let servers = if known {
@@ -142,6 +154,16 @@ fn tell(screen: Screen, caller: &Caller<'_>, server: &ServerAddress, answer: &An
     } else {
         screen.failure(failure);
     }
+}
+
+/// A token in an argument is seen by everybody on this host for as long as the program runs; here it is not.
+fn standard_input() -> Result<String, Failure> {
+    let mut text = String::new();
+    io::stdin()
+        .take(TARGET_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::io("read a server or token from standard input", &error))?;
+    Ok(text)
 }
 
 fn target(text: Option<&str>, fingerprint: Option<Fingerprint>) -> Result<Target, Failure> {

@@ -46,6 +46,10 @@ pub struct Report {
     pub servers: Vec<Outcome>,
     /// Every fault found on this host.
     pub problems: Vec<Problem>,
+    /// How it stands with the servers that the backoff left out: a supervisor that looks at the exit status is not to
+    /// take an attempt that was not made for one that went well.
+    #[serde(skip)]
+    postponed: Status,
 }
 
 /// What became of a registration at a server.
@@ -192,20 +196,26 @@ fn once(root: &Root, screen: Screen, options: Options, done: &[Outcome]) -> Resu
     let configuration = configuration(root, screen)?;
     let mut state = state(root, screen)?;
     let now = Timestamp::now();
-    let due: Vec<ServerAddress> = servers(&configuration, &state)
-        .into_iter()
-        .filter(|server| done.iter().all(|outcome| outcome.server != server.to_string()))
-        .filter(|server| {
-            let known = state.server(server);
-            !options.unattended || (options.wait.is_some() || known.is_due(now)) && !known.deregistered
-        })
-        .collect();
+    let (mut due, mut postponed) = (Vec::new(), Vec::new());
+    for server in servers(&configuration, &state) {
+        let known = state.server(&server);
+        let is_done = done.iter().any(|outcome| outcome.server == server.to_string());
+        if is_done || options.unattended && known.deregistered {
+            continue;
+        }
+        if !options.unattended || options.wait.is_some() || known.is_due(now) {
+            due.push(server);
+        } else {
+            postponed.push(known.outstanding());
+        }
+    }
     let mut report = Report {
         generation: state.generation,
         definitions: 0,
         opted_out: 0,
         servers: Vec::new(),
         problems: Vec::new(),
+        postponed: Status::worst(postponed),
     };
     if due.is_empty() {
         return Ok(report);
@@ -327,16 +337,24 @@ fn remember(
 }
 
 fn tell(screen: Screen, options: Options, report: &mut Report) -> Status {
+    let mut waiting = report.postponed;
     if options.unattended {
-        // A journal wants what is wrong, and nothing of what is well or waits for somebody.
-        report.servers.retain(|outcome| !outcome.waits_for_person);
+        // A journal wants what is wrong, and nothing of what is well or waits for somebody; but an approval can come at
+        // any moment, so whoever looks at the status is to try again.
+        report.servers.retain(|outcome| {
+            let pending = outcome.status == Status::NotApproved && outcome.worth_another_try;
+            if pending {
+                waiting = Status::worst([waiting, outcome.status]);
+            }
+            !outcome.waits_for_person && !pending
+        });
     }
     let faults = report
         .problems
         .iter()
         .any(|problem| problem.severity == monitoring_info::diagnostic::Severity::Error);
     let own = if faults { Status::Faults } else { Status::Done };
-    let status = Status::worst(report.servers.iter().map(|outcome| outcome.status).chain([own]));
+    let status = Status::worst(report.servers.iter().map(|outcome| outcome.status).chain([own, waiting]));
     if screen.json {
         screen.json(report);
         return status;

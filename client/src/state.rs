@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use ssh_key::rand_core::{OsRng, RngCore};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Status};
 use crate::root::{Root, STATE_DIR};
 use crate::unfinished::replace;
 
@@ -175,6 +175,15 @@ impl ServerState {
     /// Tries again soon in any case: the server is well, and a person there may approve this host at any moment.
     pub fn soon(&mut self, now: Timestamp) {
         self.not_before = now.checked_add(backoff(self.failures.min(SOON), OsRng.next_u64())).ok();
+    }
+
+    /// How it stands while nothing is tried.
+    #[must_use]
+    pub fn outstanding(&self) -> Status {
+        match self.enrolment {
+            None | Some(Enrolment::Approved) => Status::Unreachable,
+            Some(_) => Status::NotApproved,
+        }
     }
 
     /// Whether something may be tried unattended.

@@ -107,6 +107,13 @@ fn a_pending_host_is_told_what_its_administrator_has_to_do() {
     assert!(host.run(0, &["status"]).out.contains("waits for its administrator's approval"));
     assert_eq!(host.json(4, &["enrol"])[0]["enrolment"], "pending");
 
+    let quiet = host.run(4, &["register", "--unattended", "--wait", "1s"]);
+    assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("", ""), "who waits is no news for a journal");
+    let calls = endpoint.calls("register");
+    let quiet = host.run(4, &["register", "--unattended"]);
+    assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("", ""));
+    assert_eq!(endpoint.calls("register"), calls, "not before its time");
+
     let begin = Instant::now();
     let host_ref = &host;
     std::thread::scope(|scope| {
@@ -145,7 +152,11 @@ fn enrolling_with_a_token_asks_nobody_and_sends_its_secret() {
     let wrong = token("SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     assert!(host.run(5, &["enrol", &wrong, "--unattended"]).err.contains("another key than it should"));
     assert_eq!(endpoint.calls("enrol"), 0, "no secret leaves for a stranger");
-    let answer = host.run(0, &["enrol", &token(&endpoint.fingerprint())]);
+    let file = host.path("token");
+    host.write("token", &format!("{}\n", token(&endpoint.fingerprint())));
+    let output = host.command(&["enrol", "-"]).stdin(std::fs::File::open(file).unwrap()).output().unwrap();
+    let answer = Answer::of(&output, &host.path(""));
+    assert_eq!(answer.status, 0, "{}", answer.err);
     assert!(answer.out.contains("knows this host as web1.example.org"), "{}", answer.out);
     assert_eq!(endpoint.request("enrol.1")["secret"], "open sesame");
     host.run(0, &["register", "--unattended"]);
@@ -197,7 +208,7 @@ fn a_server_that_is_not_there_holds_up_no_other_and_is_tried_later() {
     assert_eq!(host.state()["servers"]["127.0.0.1:1"]["failures"], 1);
 
     host.write("etc/auto-monitor/client.conf", "server = 127.0.0.1:1\n");
-    let quiet = host.run(0, &["register", "--unattended"]);
+    let quiet = host.run(3, &["register", "--unattended"]);
     assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("", ""));
     assert_eq!(host.state()["servers"]["127.0.0.1:1"]["failures"], 1, "not before its time");
     host.run(3, &["register"]);
