@@ -16,6 +16,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 const HOST: &str = "web1.example.org";
+/// The status lines that are a success to `http`.
+const SUCCESS: &str = "HTTP/1.1 2,HTTP/1.0 2,HTTP/1.1 3,HTTP/1.0 3";
 
 /// In the place of every plugin. A link to a file that is never written: executing one that a parallel test's fork may
 /// still hold open for writing fails (ETXTBSY).
@@ -183,7 +185,7 @@ proptest! {
         scratch.run(&[HOST, "it"]);
         prop_assert_eq!(
             scratch.arguments(),
-            ["-I", "127.0.0.1", "-H", HOST, "-p", "80", "-u", &uri, "-f", "ok"]
+            ["-I", "127.0.0.1", "-H", HOST, "-p", "80", "-u", &uri, "-e", SUCCESS, "-N"]
         );
     }
 

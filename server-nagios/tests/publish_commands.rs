@@ -137,7 +137,8 @@ fn explain_shows_a_command_line_that_runs() {
     assert_eq!(status, 0, "{error}");
     assert!(
         out.contains(
-            "check_http -I 127.0.0.9 -H web1.example.org -p 443 -u '/a?b=$USER1$'\\''' -f ok -S --sni"
+            "check_http -I 127.0.0.9 -H web1.example.org -p 443 -u '/a?b=$USER1$'\\''' \
+             -e 'HTTP/1.1 2,HTTP/1.0 2,HTTP/1.1 3,HTTP/1.0 3' -N -S --sni"
         ),
         "{out}"
     );
