@@ -1,4 +1,4 @@
-//! What the probes of mail servers share: how they connect, log in, and name a token list; and what the administrator of
+//! What the probes of mail servers share: how they send, log in, and name a token list; and what the administrator of
 //! the monitoring server has to say in it.
 //!
 //! A token list belongs to the host whose definitions name it, so its full name is `OWNER/ID`. A host never says the owner:
@@ -38,16 +38,6 @@ impl Policy {
 /// The lists of other hosts that a host uses, by the id that its definitions give: the owner of each.
 pub type SharedLists = BTreeMap<ListId, HostName>;
 
-/// The greeting and the farewell, each reply judged. The programs of monitoring-plugins cannot upgrade an IMAP or POP3
-/// connection, and look at no reply to LOGOUT or QUIT (2.3.3). The name is what is asked for (SNI); a server may show its
-/// certificate to nobody who asks for none.
-pub(crate) fn greeting(subject: &Subject<'_>, protocol: &'static str) -> Program {
-    Program::ours("check_greeting", subject.address_and_port())
-        .with(["--protocol", protocol])
-        .with(subject.encryption())
-        .with((subject.ssl() != Ssl::Off).then(|| subject.option("--hostname", "ssl_hostname")).flatten())
-}
-
 /// The greeting, and a mail with a token handed over.
 pub(crate) fn send(subject: &Subject<'_>, email: &str) -> Program {
     let Policy { from, domains, plain_text_logins: _ } = subject.mail;
@@ -84,15 +74,6 @@ pub(crate) fn receive(
 }
 
 impl Subject<'_> {
-    /// How our programs for mail are told to connect.
-    fn encryption(&self) -> Option<&'static str> {
-        match self.ssl() {
-            Ssl::Off => None,
-            Ssl::Direct => Some("--tls"),
-            Ssl::Starttls => Some("--starttls"),
-        }
-    }
-
     /// `--list OWNER/ID`, for the list that a key names; nothing where the key has no value.
     pub(crate) fn list(&self, key: &str) -> impl Iterator<Item = String> + use<> {
         let list = self.text(key).map(|id| {

@@ -4,6 +4,8 @@
 //! `service/NAME.rs` with a `pub(super) static KIND: Kind`, and add the name to the list below. Nothing else matches
 //! on types anywhere.
 
+use std::net::IpAddr;
+
 use crate::definition::Definition;
 use crate::probe::{Probe, Program, Subject};
 use crate::secret;
@@ -145,7 +147,7 @@ static TLS_KEYS: [Key; 3] = [
         name: "ssl_hostname",
         value: &value::NAME,
         default: Default::HostName,
-        summary: "the name that the certificate must carry",
+        summary: "the name that the certificate must carry; it is asked for in the TLS handshake (SNI)",
     },
     Key {
         name: "ignore_invalid_ssl",
@@ -218,6 +220,20 @@ pub fn probes(subject: &Subject<'_>) -> Vec<Probe> {
     probes
 }
 
+/// The greeting and the farewell, each reply judged. The programs of monitoring-plugins (2.3.3) read no reply to LOGOUT or QUIT
+/// and cannot upgrade an IMAP or POP3 connection. The name is what is asked for (SNI): a server may show its certificate to
+/// nobody who asks for none.
+fn greeting(subject: &Subject<'_>, protocol: &'static str) -> Program {
+    let name = match subject.ssl() {
+        Ssl::Off => None,
+        Ssl::Direct | Ssl::Starttls => subject.option("--hostname", "ssl_hostname"),
+    };
+    Program::ours("check_greeting", subject.address_and_port())
+        .with(["--protocol", protocol])
+        .with(subject.encryption())
+        .with(name)
+}
+
 fn certificate(subject: &Subject<'_>) -> Program {
     let upgrade = match subject.ssl() {
         Ssl::Starttls => subject.definition.kind().tls.upgraded_protocol(),
@@ -266,11 +282,29 @@ impl Subject<'_> {
         ["-H".into(), self.address.to_string(), "-p".into(), self.port()]
     }
 
+    /// How our programs are told to connect.
+    #[must_use]
+    pub fn encryption(&self) -> Option<&'static str> {
+        match self.ssl() {
+            Ssl::Off => None,
+            Ssl::Direct => Some("--tls"),
+            Ssl::Starttls => Some("--starttls"),
+        }
+    }
+
     /// `--OPTION=VALUE` with the value of a key, in one argument, so that no value is taken for an option; nothing where
     /// the key has no value.
     #[must_use]
     pub fn option(&self, option: &str, key: &str) -> Option<String> {
         self.text(key).map(|value| format!("{option}={value}"))
+    }
+
+    /// `--OPTION=NAME` with the name to ask for in the TLS handshake; nothing where that is an address, which is no name
+    /// (RFC 6066, section 3).
+    #[must_use]
+    pub fn server_name(&self, option: &str) -> Option<String> {
+        let name = self.text("ssl_hostname").filter(|name| name.parse::<IpAddr>().is_err());
+        name.map(|name| format!("{option}={name}"))
     }
 }
 

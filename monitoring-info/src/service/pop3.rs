@@ -45,7 +45,7 @@ pub(super) static KIND: Kind = Kind {
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
     let program = match (subject.text("username"), subject.text("password")) {
         (Some(username), Some(password)) => mail::receive(subject, "pop3", &username, password),
-        _ => mail::greeting(subject, "pop3"),
+        _ => super::greeting(subject, "pop3"),
     };
     vec![program.into()]
 }

@@ -41,7 +41,7 @@ fn probes(subject: &Subject<'_>) -> Vec<Probe> {
         Some(email) => mail::send(subject, &email),
         // To check_smtp (2.3.3), a server that greets with 554, or closes, is a WARNING, and one that refuses STARTTLS is
         // UNKNOWN; it has no TLS from the first byte.
-        None => mail::greeting(subject, "smtp"),
+        None => super::greeting(subject, "smtp"),
     };
     vec![program.into()]
 }

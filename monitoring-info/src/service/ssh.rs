@@ -1,7 +1,7 @@
 //! `ssh`: a server gives its banner.
 
 use super::{Default, Key, Kind, Tls};
-use crate::probe::{Probe, Program, Subject};
+use crate::probe::{Probe, Subject};
 use crate::value;
 
 pub(super) static KIND: Kind = Kind {
@@ -18,7 +18,7 @@ pub(super) static KIND: Kind = Kind {
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
     // check_ssh (2.3.3) judges what the first packet holds, though a banner may come in several, or after other lines; and it
     // repeats the banner as it is, with a `|` that begins performance data.
-    vec![Program::ours("check_greeting", subject.address_and_port()).with(["--protocol", "ssh"]).into()]
+    vec![super::greeting(subject, "ssh").into()]
 }
 
 #[cfg(test)]

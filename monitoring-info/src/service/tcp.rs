@@ -19,8 +19,7 @@ fn probes(subject: &Subject<'_>) -> Vec<Probe> {
     let plain = Program::plugin("check_tcp", subject.address_and_port());
     let program = match subject.ssl() {
         Ssl::Off | Ssl::Starttls => plain,
-        Ssl::Direct => plain
-            .with(["-S".to_owned(), format!("--sni={}", subject.text("ssl_hostname").unwrap_or_default())]),
+        Ssl::Direct => plain.with(["-S"]).with(subject.server_name("--sni")),
     };
     vec![program.into()]
 }
