@@ -246,20 +246,64 @@ proptest! {
     }
 }
 
+/// What the kernel lets the program of a definition use at most of this.
+fn limit(kind: &str, settings: &[(&str, &str)], of: &str) -> String {
+    let scratch = Scratch::new();
+    scratch.publish(kind, settings);
+    scratch.run(&[HOST, "it"]);
+    let limits = fs::read_to_string(scratch.plugins().join("limits")).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix(of)).unwrap();
+    line.split_whitespace().next().unwrap().to_owned()
+}
+
 #[test]
 fn a_program_with_a_password_can_leave_no_core() {
-    let scratch = Scratch::new();
-    let core = |kind: &str, settings: &[(&str, &str)]| {
-        scratch.publish(kind, settings);
-        scratch.run(&[HOST, "it"]);
-        let limits = fs::read_to_string(scratch.plugins().join("limits")).unwrap();
-        let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
-        line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
-    };
+    const CORE: &str = "Max core file size";
     let login = [("username", "cn=probe"), ("password", "s3cret")];
-    assert_eq!(core("ldap", &login), ["1", "1"]);
-    assert_eq!(core("imap", &login), ["1", "1"]);
-    assert_ne!(core("tcp", &[("port", "22")]), ["1", "1"], "without one, a crash may be looked into");
+    assert_eq!(limit("ldap", &login, CORE), "1");
+    assert_eq!(limit("imap", &login, CORE), "1");
+    assert_ne!(limit("tcp", &[("port", "1")], CORE), "1", "without one, a crash may be looked into");
+}
+
+#[test]
+fn a_missing_program_names_its_package() {
+    let scratch = Scratch::new();
+    scratch.publish("tcp", &[("port", "443"), ("ssl", "True")]);
+    let told = |arguments: &[&str]| {
+        let output = scratch.check(Path::new("/nonexistent"), arguments).output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), output.status.code())
+    };
+    let expected = "UNKNOWN: cannot run /nonexistent/check_tcp: install the package monitoring-plugins (apt install \
+                    monitoring-plugins)";
+    assert_eq!(told(&[HOST, "it"]), (format!("{expected}\n"), Some(3)));
+    let expected = format!(
+        "UNKNOWN: cannot run {}/check_certificate: install the package auto-monitor-checks (apt install \
+         auto-monitor-checks)",
+        scratch.plugins().display()
+    );
+    assert_eq!(told(&[HOST, "it", "certificate"]), (format!("{expected}\n"), Some(3)));
+}
+
+#[test]
+fn a_plugin_cannot_be_made_to_use_up_the_memory() {
+    const MEMORY: &str = "Max address space";
+    assert_eq!(limit("tcp", &[("port", "1")], MEMORY), "134217728");
+
+    // The response to a bind that is as long as it can be.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"\x30\x84\x40\x00\x00\x00\x02\x01\x01\x61\x84\x3f\xff\xff\x00").unwrap();
+        let megabyte = vec![0; 1_000_000];
+        (0..1000).take_while(|_| stream.write_all(&megabyte).is_ok()).count()
+    });
+    let scratch = Scratch::new();
+    scratch.publish("ldap", &[("port", &port)]);
+    let output = scratch.check(Path::new("/usr/lib/nagios/plugins"), &[HOST, "it"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let taken = server.join().unwrap();
+    assert!(taken < 100, "it took {taken} MB");
 }
 
 /// Reads one BER element (X.690, section 8.1): its content, and what follows it.

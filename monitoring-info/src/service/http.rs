@@ -44,7 +44,7 @@ pub(super) static KIND: Kind = Kind {
     probes,
 };
 
-/// What a status line (RFC 9112, section 4) of an answer of the class 2xx holds; check_http looks for any of them in it.
+/// What a status line (RFC 9112, section 4) of an answer of the class 2xx holds; `check_http` looks for any of them in it.
 /// Left to itself, it calls a 4xx a WARNING.
 const SUCCESS: &str = "HTTP/1.1 2,HTTP/1.0 2";
 /// The same, and of the class 3xx.
