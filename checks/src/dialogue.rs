@@ -69,6 +69,24 @@ impl Dialogue {
         }
     }
 
+    /// The next line, as [`Dialogue::line`], where its length is somebody else's choice, such as in a mail: of one that is longer
+    /// than 8 KiB, the start.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn start_of_line(&mut self) -> Result<String, Error> {
+        let start = match self.line() {
+            Err(Error::TooMuch { .. }) if self.buffer.len() > LINE_MAX => self.buffer[..LINE_MAX].to_vec(),
+            line => return line,
+        };
+        while !self.buffer.contains(&b'\n') {
+            self.buffer.clear();
+            self.receive()?;
+        }
+        self.line()?;
+        Ok(String::from_utf8_lossy(&start).into_owned())
+    }
+
     fn receive(&mut self) -> Result<(), Error> {
         let stage = self.current_stage();
         let mut chunk = [0; 4096];

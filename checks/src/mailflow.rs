@@ -11,7 +11,14 @@
 //! or deleted, and two monitoring servers may share a mailbox.
 
 pub mod delay;
+mod imap;
+mod mail;
+mod message;
+mod password;
+mod pop3;
+pub mod receive;
 mod recipients;
+pub mod send;
 pub mod store;
 pub mod token;
 

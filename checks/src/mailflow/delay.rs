@@ -106,11 +106,11 @@ fn judge(outstanding: &Outstanding, limits: Limits, now: u64) -> Answer {
     };
     let warning = limits.warning.map_or_else(String::new, |limit| limit.to_string());
     let critical = limits.critical;
-    let mut performance =
-        format!("outstanding={};;;0 oldest={}s;{warning};{critical};0", serials.len(), oldest.unwrap_or(0));
-    if let Some(seconds) = outstanding.round_trip {
-        performance += &format!(" round_trip={seconds}s;{warning};{critical};0");
-    }
+    let round_trip = outstanding.round_trip;
+    let round_trip = round_trip
+        .map_or_else(String::new, |seconds| format!(" round_trip={seconds}s;{warning};{critical};0"));
+    let (count, oldest) = (serials.len(), oldest.unwrap_or(0));
+    let performance = format!("outstanding={count};;;0 oldest={oldest}s;{warning};{critical};0{round_trip}");
     Answer::new(state, &sentence).with_performance(performance)
 }
 
