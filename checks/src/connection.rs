@@ -237,6 +237,7 @@ pub struct Connection {
     left: usize,
     stage: &'static str,
     first: Vec<u8>,
+    protected_records: usize,
 }
 
 impl Connection {
@@ -268,6 +269,7 @@ impl Connection {
                         left: BUDGET,
                         stage: "waiting for the greeting",
                         first: Vec::new(),
+                        protected_records: 0,
                     });
                 }
                 Err(reason) => refusals.add(*address, share, reason),
@@ -299,6 +301,12 @@ impl Connection {
     /// Begins anew to keep the first bytes: what comes now answers something else.
     pub fn forget_first_bytes(&mut self) {
         self.first.clear();
+    }
+
+    /// How many protected TLS records (RFC 8446, section 5.2) the last write held; without TLS, it means nothing.
+    #[must_use]
+    pub fn protected_records(&self) -> usize {
+        self.protected_records
     }
 
     /// Brings the end nearer, if it is farther away than this.
@@ -371,11 +379,22 @@ impl Write for Connection {
             stream.set_write_timeout(Some(left))?;
             stream.write(buffer)
         })
+        .inspect(|_| self.protected_records = protected_records(buffer))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
     }
+}
+
+/// Counts the records whose type is `application_data`, which TLS 1.3 gives to all that it protects.
+fn protected_records(mut bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let [kind, _, _, high, low, rest @ ..] = bytes {
+        count += usize::from(*kind == 0x17);
+        bytes = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..).unwrap_or_default();
+    }
+    count
 }
 
 #[cfg(test)]
@@ -413,6 +432,15 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_secs(3));
         let said = Error::out_of(error, "").to_string();
         assert_eq!(said, "no end within 1 s while waiting for the greeting");
+    }
+
+    #[test]
+    fn the_protected_records_of_a_flight_are_counted() {
+        let flight = b"\x14\x03\x03\x00\x01\x01\x17\x03\x03\x00\x02ab\x17\x03\x03\x00\x01c";
+        assert_eq!(protected_records(flight), 2);
+        assert_eq!(protected_records(&flight[..13]), 1);
+        assert_eq!(protected_records(b""), 0);
+        assert_eq!(protected_records(b"\x17\x03\x03\xff\xff"), 1);
     }
 
     #[test]
