@@ -57,17 +57,15 @@ pub(crate) fn receive(
     username: &str,
     password: String,
 ) -> Program {
-    let program = Program::ours("check_mailflow_receive", subject.address_and_port())
-        .with(["--protocol", protocol])
-        .with(subject.encryption());
     // A login over TLS is only for the server that its certificate proves, unless the definition asks for no proof.
-    let program = match subject.ssl() {
-        Ssl::Off => program.with(subject.mail.plain_text_logins.then_some("--allow-plain-text")),
-        Ssl::Direct | Ssl::Starttls => program
-            .with(subject.option("--hostname", "ssl_hostname"))
-            .with(subject.flag("ignore_invalid_ssl").then_some("--any-certificate")),
+    let trust = match subject.ssl() {
+        Ssl::Off => subject.mail.plain_text_logins.then_some("--allow-plain-text"),
+        Ssl::Direct | Ssl::Starttls => subject.flag("ignore_invalid_ssl").then_some("--any-certificate"),
     };
-    program
+    Program::ours("check_mailflow_receive", subject.address_and_port())
+        .with(["--protocol", protocol])
+        .with(subject.encryption())
+        .with(trust)
         .with([format!("--username={username}")])
         .with(subject.list("mailflowid"))
         .with_secret("password", password)

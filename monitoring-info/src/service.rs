@@ -221,17 +221,11 @@ pub fn probes(subject: &Subject<'_>) -> Vec<Probe> {
 }
 
 /// The greeting and the farewell, each reply judged. The programs of monitoring-plugins (2.3.3) read no reply to LOGOUT or QUIT
-/// and cannot upgrade an IMAP or POP3 connection. The name is what is asked for (SNI): a server may show its certificate to
-/// nobody who asks for none.
+/// and cannot upgrade an IMAP or POP3 connection.
 fn greeting(subject: &Subject<'_>, protocol: &'static str) -> Program {
-    let name = match subject.ssl() {
-        Ssl::Off => None,
-        Ssl::Direct | Ssl::Starttls => subject.option("--hostname", "ssl_hostname"),
-    };
     Program::ours("check_greeting", subject.address_and_port())
         .with(["--protocol", protocol])
         .with(subject.encryption())
-        .with(name)
 }
 
 fn certificate(subject: &Subject<'_>) -> Program {
@@ -282,14 +276,16 @@ impl Subject<'_> {
         ["-H".into(), self.address.to_string(), "-p".into(), self.port()]
     }
 
-    /// How our programs are told to connect.
+    /// How our programs are told to connect: whether over TLS, and by which name. The name is asked for (SNI), because a
+    /// server may show its certificate to nobody who asks for none.
     #[must_use]
-    pub fn encryption(&self) -> Option<&'static str> {
-        match self.ssl() {
-            Ssl::Off => None,
-            Ssl::Direct => Some("--tls"),
-            Ssl::Starttls => Some("--starttls"),
-        }
+    pub fn encryption(&self) -> Vec<String> {
+        let how = match self.ssl() {
+            Ssl::Off => return Vec::new(),
+            Ssl::Direct => "--tls".to_owned(),
+            Ssl::Starttls => "--starttls".to_owned(),
+        };
+        [Some(how), self.option("--hostname", "ssl_hostname")].into_iter().flatten().collect()
     }
 
     /// `--OPTION=VALUE` with the value of a key, in one argument, so that no value is taken for an option; nothing where

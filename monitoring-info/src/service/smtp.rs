@@ -71,7 +71,8 @@ mod tests {
         );
         assert_eq!(
             main_program("type = smtp\nssl = starttls\nemail = a@example.org\nmailflowid = inbound"),
-            "check_mailflow_send -H 192.0.2.1 -p 25 --starttls --to=a@example.org --list web1.example.org/inbound"
+            "check_mailflow_send -H 192.0.2.1 -p 25 --starttls --hostname=web1.example.org --to=a@example.org \
+             --list web1.example.org/inbound"
         );
     }
 }
