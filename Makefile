@@ -5,11 +5,12 @@ BUILT := $(or $(CARGO_TARGET_DIR),target)
 AS_USER := $(CURDIR)/tests/as-user
 AS_ROOT := $(CURDIR)/tests/as-root
 
-.PHONY: help setup servers build demo test bench fuzz docs lint
+.PHONY: help setup servers build demo test test-network bench fuzz docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
 	@echo 'make test   every test: units, properties, fixtures, command lines, whole sites'
+	@echo 'make test-network  discovery over real multicast, beside avahi-daemon: as root, in namespaces of its own'
 	@echo 'make bench  the promised bounds, measured beside what they are compared with'
 	@echo 'make fuzz   fuzz the parser for five minutes (needs a nightly Rust and cargo-fuzz)'
 	@echo 'make docs   write the types into docs/format.md; make test does it too'
@@ -40,6 +41,12 @@ test: servers build docs
 	    --config "target.'cfg(unix)'.runner = ['$(AS_ROOT)']" -- --ignored
 	tests/fuzz 20
 
+# As root. avahi is unpacked, not installed, or this machine would have a daemon that announces it.
+test-network: build
+	tests/avahi '$(abspath $(BUILT))/avahi'
+	AUTO_MONITOR_AVAHI='$(abspath $(BUILT))/avahi' $(CARGO) test --locked \
+	    --package auto-monitor-tests --features network --test network
+
 bench: servers
 	$(CARGO) build --locked --workspace --bins --release
 	@$(AS_USER) $(BUILT)/release/benchmark
@@ -55,5 +62,5 @@ docs:
 lint: setup
 	$(CARGO) fmt --all --check
 	rustfmt --edition 2024 --check monitoring-info/src/service/*.rs
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features auto-monitor-tests/network -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet

@@ -10,6 +10,7 @@ use ssh_key::Fingerprint;
 
 use crate::configuration::Configuration;
 use crate::connection::Connection;
+use crate::discovery::Found;
 use crate::failure::{Failure, Status};
 use crate::identity::Identity;
 use crate::root::Root;
@@ -27,6 +28,8 @@ pub struct Caller<'a> {
     /// Shared by the calls to several servers, which are made at once.
     pins: Mutex<Pins>,
     said: Option<Fingerprint>,
+    /// The fingerprint that the server has announced, where it was found by its announcement.
+    announced: Option<String>,
     attended: bool,
 }
 
@@ -67,8 +70,15 @@ impl<'a> Caller<'a> {
             identity: Identity::read_or_make(root)?,
             pins: Mutex::new(Pins::read(root)?),
             said,
+            announced: None,
             attended: attended && trust::person_is_there(),
         })
+    }
+
+    /// Calls a server that was found: where nobody has said what its key is, it shall at least be the one that it has
+    /// announced.
+    pub fn expect(&mut self, found: &Found) {
+        self.announced = found.fingerprint.map(|print| print.to_string());
     }
 
     /// A request with what every verb carries.
@@ -122,6 +132,12 @@ impl<'a> Caller<'a> {
         let connection = Connection::open(server, self.configuration.bind_address)?;
         // One server after the other: there is one file, and one person.
         let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = connection.key.fingerprint(ssh_key::HashAlg::Sha256);
+        let announced = self.announced.as_ref().filter(|announced| **announced != shown.to_string());
+        let told = self.said.as_ref().or_else(|| self.configuration.fingerprint(server)).is_some();
+        if let (Some(announced), false, None) = (announced, told, pins.key(server)) {
+            return Err(trust::not_as_announced(server, &shown, announced));
+        }
         match pins.judge(server, &connection.key, self.configuration, self.said.as_ref()) {
             Verdict::Pinned => Ok(connection),
             Verdict::Vouched => {

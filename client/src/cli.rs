@@ -66,20 +66,26 @@ pub enum Command {
     /// Runs never overlap: a call that finds one running makes sure that one more follows.
     Register {
         /// Show what would change at each server, and tell it nothing
-        #[arg(long, conflicts_with_all = ["unattended", "wait"])]
+        #[arg(long, conflicts_with_all = ["unattended", "discover", "wait"])]
         dry_run: bool,
         /// For timers and packaging: keep to the backoff, ask nobody, be quiet where nothing is to do
         ///
         /// The exit status is 3 or 4 also where the backoff left a server out, so that a supervisor tries again.
         #[arg(long)]
         unattended: bool,
+        /// Where no server is known, look for one first, as `enrol` does: for the daily timer
+        #[arg(long)]
+        discover: bool,
         /// Keep trying for so long, like 30s, 10m or 24h, until every server has taken it
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         wait: Option<Duration>,
     },
     /// Make this host known to a monitoring server
     ///
-    /// Without an argument, the servers of client.conf are meant, or those that this host enrolled with before.
+    /// Without an argument, the servers of client.conf are meant, or those that this host enrolled with before. Where
+    /// there is none, one is looked for as `discover` does, and a person at the terminal chooses. Unattended, one is
+    /// taken only if it announces the key of a fingerprint in client.conf, or if trust-on-first-use is set and no other
+    /// is announced.
     #[command(visible_alias = "enroll")]
     Enrol {
         /// A server as HOST, HOST:PORT or USER@HOST:PORT, or a token that a server has made; `-` reads it from standard
@@ -93,6 +99,11 @@ pub enum Command {
         #[arg(long)]
         unattended: bool,
     },
+    /// Look for monitoring servers on the network, and show them
+    ///
+    /// The local network is asked by multicast DNS; where nobody answers, the name servers are asked for the SRV record
+    /// _auto-monitor._tcp of this host's domains. Nothing is sent to what is found.
+    Discover,
     /// Show servers, trust, definitions, overrides and faults on one screen, and what to do next
     Status,
     /// Say that a service is not to be watched

@@ -16,6 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use ssh_key::PublicKey;
 use ssh2::{MethodType, Session};
 
+use crate::discovery::local;
 use crate::failure::{Failure, Status};
 use crate::identity::Identity;
 use crate::root::reason;
@@ -177,6 +178,15 @@ fn connect(server: &ServerAddress, source: Option<IpAddr>) -> Result<TcpStream, 
         Some(ip) => vec![SocketAddr::new(ip, server.port)],
         None => (server.host.as_str(), server.port).to_socket_addrs().map_or_else(
             |error| {
+                // Where the C library does not ask the local network, or only by IPv4.
+                let local = if local::is_local(&server.host) {
+                    local::resolve(&server.host, server.port)
+                } else {
+                    Vec::new()
+                };
+                if !local.is_empty() {
+                    return Ok(local);
+                }
                 Err(Failure::new(
                     Status::Unreachable,
                     format!("cannot find the address of {server}: {}", resolver(&error)),
@@ -210,7 +220,7 @@ fn connect_to(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStre
         socket.bind(&SocketAddr::new(source, 0).into())?;
     }
     socket.connect_timeout(&address.into(), CONNECT)?;
-    socket.set_nodelay(true)?;
+    socket.set_tcp_nodelay(true)?;
     Ok(socket.into())
 }
 

@@ -11,6 +11,7 @@ use ssh_key::Fingerprint;
 
 use crate::call::Caller;
 use crate::configuration;
+use crate::discover;
 use crate::failure::{Failure, Status};
 use crate::register;
 use crate::root::Root;
@@ -64,23 +65,29 @@ pub fn run(
     } else {
         target.servers
     };
-    if servers.is_empty() {
-        if !unattended {
-            screen.answer(&[] as &[Answer], || {
-                format!(
-                    "No monitoring server is known.\n  {}\n",
-                    paint(NEXT, "Name one: auto-monitor enrol SERVER")
-                )
-            });
-        }
-        return Ok(Status::Done);
-    }
+    let mut found = None;
+    let servers = if servers.is_empty() {
+        found = discover::choose(root, screen, &configuration, target.fingerprint.as_ref(), unattended)?;
+        let Some(found) = &found else {
+            if screen.json {
+                screen.json(&[] as &[Answer]);
+            }
+            return Ok(Status::Done);
+        };
+        vec![found.server.clone()]
+    } else {
+        servers
+    };
     let turns = Turns::new(root)?;
     let _turn = turns.wait(std::time::Duration::from_secs(120))?.ok_or_else(|| {
         Failure::here("a registration has been running for two minutes").help("try again when it is done")
     })?;
     let mut state = register::state(root, screen)?;
-    let caller = Caller::new(root, &configuration, target.fingerprint, !unattended)?;
+    let mut caller = Caller::new(root, &configuration, target.fingerprint, !unattended)?;
+    if let Some(found) = &found {
+        caller.expect(found);
+        state.found = None;
+    }
     let request = Request { secret: target.secret, ..caller.request() };
     let mut statuses = Vec::new();
     let mut answers = Vec::new();
@@ -109,7 +116,9 @@ pub fn run(
             }
             Err(failure) => {
                 // A server that a person named is tried again by the timer, though it was not there now.
-                remembered.enrolled |= !failure.waits_for_person && failure.status == Status::Unreachable;
+                // One that was only found is not: it may have been anybody's word.
+                remembered.enrolled |=
+                    !failure.waits_for_person && failure.status == Status::Unreachable && found.is_none();
                 remembered.failed(&failure, jiff::Timestamp::now());
                 Some(failure)
             }

@@ -18,6 +18,8 @@ pub mod configuration;
 pub mod connection;
 pub mod deregister;
 pub mod difference;
+pub mod discover;
+pub mod discovery;
 pub mod enrol;
 pub mod failure;
 pub mod generate;
@@ -66,12 +68,13 @@ fn dispatch(arguments: Arguments, screen: Screen) -> Result<Status, Failure> {
         Command::Show { name } => show::run(root, screen, name.as_deref()),
         Command::Types { name } => types::run(screen, name.as_deref()),
         Command::Register { dry_run: true, .. } => register::dry_run(root, screen),
-        Command::Register { unattended, wait, .. } => {
-            register::run(root, screen, register::Options { unattended, wait })
+        Command::Register { unattended, discover, wait, .. } => {
+            register::run(root, screen, register::Options { unattended, discover, wait })
         }
         Command::Enrol { target, fingerprint, unattended } => {
             enrol::run(root, screen, target.as_deref(), fingerprint, unattended)
         }
+        Command::Discover => discover::run(root, screen),
         Command::Status => status::run(root, screen),
         Command::Disable { name, reason, until } => {
             switch::disable(root, screen, &name, reason.as_deref(), until)

@@ -13,6 +13,7 @@ use crate::call::{Caller, Pushed};
 use crate::collect;
 use crate::configuration::Configuration;
 use crate::difference;
+use crate::enrol;
 use crate::failure::{Failure, Status};
 use crate::root::Root;
 use crate::screen::{BAD, DIM, GOOD, NEXT, Screen, WARNING, count, paint, printable};
@@ -29,6 +30,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 pub struct Options {
     /// Called by a timer or by packaging: keeps to the backoff, asks nobody, is quiet where nothing is to do.
     pub unattended: bool,
+    /// Looks for a server where none is known.
+    pub discover: bool,
     /// Keeps trying for so long.
     pub wait: Option<Duration>,
 }
@@ -118,6 +121,12 @@ pub fn state(root: &Root, screen: Screen) -> Result<State, Failure> {
 /// Something on this host stands in the way of even trying.
 pub fn run(root: &Root, screen: Screen, options: Options) -> Result<Status, Failure> {
     // A host without a server does nothing, leaves nothing behind, and needs no rights for that.
+    if !has_server(root, screen)? && options.discover {
+        let status = enrol::run(root, screen, None, None, options.unattended)?;
+        if status != Status::Done || !has_server(root, screen)? {
+            return Ok(status);
+        }
+    }
     if !has_server(root, screen)? {
         if !options.unattended {
             screen.answer(&NoServer { servers: [] }, || {

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use ssh_key::rand_core::{OsRng, RngCore};
 
+use crate::discovery::Search;
 use crate::failure::{Failure, Status};
 use crate::root::{Root, STATE_DIR};
 use crate::unfinished::replace;
@@ -42,8 +43,20 @@ pub struct State {
     pub generation: u64,
     /// What was said in that generation: the SHA-256 of its JSON in base64.
     pub digest: String,
+    /// The servers that were found when none was known, and that nobody has chosen yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<Sighting>,
     /// By server, in its short form.
     pub servers: BTreeMap<String, ServerState>,
+}
+
+/// What was found on the network, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub search: Search,
 }
 
 /// What the client remembers of a server.

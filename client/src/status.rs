@@ -12,6 +12,7 @@ use serde::Serialize;
 use ssh_key::HashAlg;
 
 use crate::collect::{self, Collection};
+use crate::discover;
 use crate::failure::{Failure, Status};
 use crate::identity::{Identity, host_name};
 use crate::layers::Inactive;
@@ -19,7 +20,7 @@ use crate::register;
 use crate::root::Root;
 use crate::screen::{BAD, BOLD, DIM, GOOD, NEXT, Screen, WARNING, count, paint, printable};
 use crate::show::{ShownOptOut, opt_out};
-use crate::state::{LastFailure, ServerState};
+use crate::state::{LastFailure, ServerState, Sighting};
 use crate::trust::Pins;
 
 #[derive(Serialize)]
@@ -28,6 +29,8 @@ struct Report {
     /// The fingerprint of this host's key; none before the first contact with a server.
     fingerprint: Option<String>,
     generation: u64,
+    /// The servers that were found when none was known.
+    found: Option<Sighting>,
     servers: Vec<Server>,
     definitions: Vec<Definition>,
     faulty: Vec<String>,
@@ -97,6 +100,7 @@ pub fn run(root: &Root, screen: Screen) -> Result<Status, Failure> {
     let mut report = Report {
         fingerprint: Identity::read(root)?.map(|identity| identity.fingerprint.to_string()),
         generation: state.generation,
+        found: state.found.filter(|_| known.is_empty()),
         servers,
         definitions: definitions(&collection),
         overrides: overrides(&collection),
@@ -195,7 +199,14 @@ impl Report {
         let _ = writeln!(text, "{}{}", paint(BOLD, name), paint(DIM, key));
         if self.servers.is_empty() {
             let _ = writeln!(text, "\nNo monitoring server is known; nothing is registered anywhere.");
-            let _ = writeln!(text, "  {}", paint(NEXT, "To name one: auto-monitor enrol SERVER"));
+            let _ = writeln!(
+                text,
+                "  {}",
+                paint(NEXT, "To look for one: auto-monitor enrol; to name one: auto-monitor enrol SERVER")
+            );
+            if let Some(sighting) = &self.found {
+                text.push_str(&discover::remembered(sighting, &ago(sighting.at)));
+            }
         }
         for server in &self.servers {
             text.push('\n');

@@ -155,6 +155,20 @@ pub fn changed(server: &ServerAddress, shown: &PublicKey, expected: &Fingerprint
     ))
 }
 
+/// What is said of a server that shows another key than it has announced.
+#[must_use]
+pub fn not_as_announced(server: &ServerAddress, shown: &Fingerprint, announced: &str) -> Failure {
+    Failure::new(
+        Status::WrongKey,
+        format!("{server} shows another key than was announced: somebody announces a server that is not his, or stands in between. Nothing was sent"),
+    )
+    .help(format!(
+        "it shows    {shown}\nannounced   {announced}\n\
+         compare both with what the server itself says: auto-monitor-server status\n\
+         then run: auto-monitor enrol {server} --fingerprint SHA256:…"
+    ))
+}
+
 /// What is said of a key that nobody has said anything about.
 #[must_use]
 pub fn unknown(server: &ServerAddress, shown: &PublicKey) -> Failure {
