@@ -70,7 +70,7 @@ fn silence_is_ok_and_proves_little() {
 
 #[test]
 fn any_answer_is_ok_and_repeated_nowhere() {
-    let flood = [b'|'; 60_000];
+    let flood = vec![b'|'; 60_000];
     for (address, answer) in
         [("127.0.0.1", &b""[..]), ("::1", b"x"), ("127.0.0.1", b"|a=1\n\x1b[2J\0"), ("127.0.0.1", &flood)]
     {
@@ -117,7 +117,7 @@ fn no_name_is_unknown() {
     assert_eq!(status, 3);
 }
 
-/// The checksum of RFC 1071 over an ICMP message; that over ICMPv6 is the kernel's to make (RFC 3542, section 3.1).
+/// The checksum of RFC 1071 over an ICMP message; that of `ICMPv6` is the kernel's to make (RFC 3542, section 3.1).
 fn checksum(message: &[u8]) -> u16 {
     let sum: u32 = message
         .chunks(2)
