@@ -10,6 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use monitoring_info::mail::{Policy, SharedLists};
+use monitoring_info::probe::OURS;
 use monitoring_info::published::{DOCUMENTS_DIR, Published, SEEN_DIR, STATE_DIR};
 use monitoring_info::registration::Sent;
 use proptest::prelude::*;
@@ -263,6 +264,17 @@ fn a_program_with_a_password_can_leave_no_core() {
     assert_eq!(limit("ldap", &login, CORE), "1");
     assert_eq!(limit("imap", &login, CORE), "1");
     assert_ne!(limit("tcp", &[("port", "1")], CORE), "1", "without one, a crash may be looked into");
+}
+
+#[test]
+fn every_program_that_a_probe_may_be_is_there() {
+    let programs = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin")).unwrap();
+    let mut programs: Vec<String> = programs
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .filter(|name| name != "check_registered")
+        .collect();
+    programs.sort();
+    assert_eq!(programs, OURS);
 }
 
 #[test]
