@@ -19,6 +19,8 @@ const LITERAL_MAX: usize = 64 << 10;
 const LITERALS_MAX: usize = 4;
 /// The deepest brackets: what we ask for has two.
 const DEPTH_MAX: usize = 4;
+/// The most bytes of responses to one command, all in all: the crate keeps them, and copies them.
+const PASSED_MAX: usize = 2 << 20;
 /// The most responses to one command: an answer for each of the mails that are asked for, and as many of other kinds.
 const RESPONSES_MAX: usize = 4000;
 /// How much of a line is repeated in an error.
@@ -39,6 +41,8 @@ pub struct Guard {
     /// Whether the next byte that is sent begins a line.
     fresh: bool,
     responses: usize,
+    /// How much was passed on since the command was sent.
+    answered: usize,
 }
 
 impl Guard {
@@ -55,6 +59,7 @@ impl Guard {
             command: String::new(),
             fresh: true,
             responses: 0,
+            answered: 0,
         }
     }
 
@@ -171,8 +176,11 @@ impl Guard {
             return Ok(());
         }
         if depth.is_none() {
-            let response = whole;
-            return Err(self.unexpected(&response, "a response without deep brackets"));
+            return Err(self.unexpected(&whole, "a response without deep brackets"));
+        }
+        self.answered += whole.len();
+        if self.answered > PASSED_MAX {
+            return Err(self.too_much("2 MiB in answer to one command"));
         }
         self.passed = whole;
         Ok(())
@@ -218,6 +226,7 @@ impl Guard {
         tag.clone_into(&mut self.tag);
         command.clone_into(&mut self.command);
         self.responses = 0;
+        self.answered = 0;
         self.stream.stage(stage(command));
     }
 }
