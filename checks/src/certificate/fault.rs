@@ -10,15 +10,16 @@ use openssl_sys as codes;
 
 use super::shown::{self, Moment, days};
 
-/// A fault of one certificate. Display is as short as the first line needs it; the certificate is named before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A fault of one certificate, in the order in which they are told. Display is as short as the first line needs it; the
+/// certificate is named before it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     /// So many whole days ago.
     Expired(i64),
     /// Before this time.
     NotYetValid(Option<Moment>),
     /// In so many whole days, which is too soon for whoever asked.
-    ExpiresSoon { days: i64, state: State },
+    ExpiresSoon { days: i64, is_critical: bool },
     /// The name that it should carry, and what it carries instead.
     WrongName { asked: String, carried: String },
     /// The name stands in the common name, where not every client looks.
@@ -79,8 +80,7 @@ impl Fault {
     /// What it means for the service.
     pub(super) fn state(&self) -> State {
         match self {
-            Self::ExpiresSoon { state, .. } => *state,
-            Self::CommonNameOnly { .. } => State::Warning,
+            Self::ExpiresSoon { is_critical: false, .. } | Self::CommonNameOnly { .. } => State::Warning,
             _ => State::Critical,
         }
     }
@@ -138,11 +138,14 @@ impl fmt::Display for Fault {
             Self::NotYetValid(Some(begin)) => write!(f, "not valid before {begin}"),
             Self::NotYetValid(None) => f.write_str("not valid yet"),
             Self::ExpiresSoon { days: left, .. } => write!(f, "expires in {}", days(*left)),
-            Self::WrongName { asked, carried } => write!(f, "carries {carried}, not {asked}"),
+            Self::WrongName { asked, carried } => write!(f, "does not carry {asked} ({carried})"),
             Self::CommonNameOnly { asked } => write!(f, "carries {asked} as common name only"),
             Self::SelfSigned => f.write_str("self-signed and not trusted"),
             Self::ChainIncomplete { issuer } => {
-                write!(f, "the server does not send its issuer {issuer}, which is not trusted here either")
+                write!(
+                    f,
+                    "its issuer {issuer} is neither sent (a missing intermediate?) nor a trusted authority"
+                )
             }
             Self::UnknownAuthority { issuer } => write!(f, "its issuer {issuer} is an unknown authority"),
             Self::UntrustedRoot => f.write_str("not a trusted authority"),

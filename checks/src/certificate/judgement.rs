@@ -24,6 +24,7 @@ pub(super) struct Limits {
 struct Judged {
     depth: usize,
     certificate: X509,
+    /// Each once, in the order in which they are told.
     faults: Vec<Fault>,
 }
 
@@ -81,8 +82,8 @@ impl<'a> Judgement<'a> {
             self.certificates.len() - 1
         });
         let faults = &mut self.certificates[at].faults;
-        if !faults.contains(&fault) {
-            faults.push(fault);
+        if let Err(place) = faults.binary_search(&fault) {
+            faults.insert(place, fault);
         }
     }
 
@@ -119,14 +120,10 @@ impl<'a> Judgement<'a> {
         let within = |left: i64, limit: Option<u32>| limit.is_some_and(|limit| left < i64::from(limit));
         for (depth, certificate) in self.findings.chain.iter().enumerate() {
             let Some(left) = self.days_left(certificate).filter(|left| *left >= 0) else { continue };
-            let state = if within(left, self.limits.critical) {
-                State::Critical
-            } else if within(left, self.limits.warning) {
-                State::Warning
-            } else {
-                continue;
-            };
-            self.add(depth, certificate, Fault::ExpiresSoon { days: left, state });
+            let is_critical = within(left, self.limits.critical);
+            if is_critical || within(left, self.limits.warning) {
+                self.add(depth, certificate, Fault::ExpiresSoon { days: left, is_critical });
+            }
         }
     }
 
@@ -162,7 +159,7 @@ impl<'a> Judgement<'a> {
                 .chain(self.connection.iter().map(|(state, _)| *state))
                 .chain([State::Ok]),
         );
-        let mut sentences: Vec<String> = faulty().map(|judged| self.sentence(judged)).collect();
+        let mut sentences: Vec<String> = faulty().map(sentence).collect();
         if sentences.is_empty() && (self.connection.is_none() || self.note.is_some()) {
             sentences.extend(self.praise());
         }
@@ -174,19 +171,12 @@ impl<'a> Judgement<'a> {
         }
         for judged in faulty() {
             for fault in &judged.faults {
-                let who = self.role(judged.depth, &judged.certificate);
+                let who = role(judged.depth, &judged.certificate);
                 let span = span(&judged.certificate);
                 answer = answer.with_detail(&format!("{who}, {span}: {fault}: {}", fault.advice()));
             }
         }
         if verbose { self.described(answer) } else { answer }
-    }
-
-    /// A certificate and all its faults.
-    fn sentence(&self, judged: &Judged) -> String {
-        let faults: Vec<String> = judged.faults.iter().map(ToString::to_string).collect();
-        let until = until(&judged.certificate);
-        format!("{} {until}: {}", self.role(judged.depth, &judged.certificate), faults.join(", "))
     }
 
     /// What is well.
@@ -200,20 +190,6 @@ impl<'a> Judgement<'a> {
             self.name,
             shown::subject(authority)
         ))
-    }
-
-    /// What a certificate is in the chain, and whose.
-    fn role(&self, depth: usize, certificate: &X509Ref) -> String {
-        let subject = shown::subject(certificate);
-        let is_root = certificate
-            .subject_name()
-            .try_cmp(certificate.issuer_name())
-            .is_ok_and(std::cmp::Ordering::is_eq);
-        match (depth, is_root) {
-            (0, _) => subject,
-            (_, true) => format!("root {subject}"),
-            (_, false) => format!("intermediate {subject}"),
-        }
     }
 
     /// Days left, of the server's own certificate and of the first that ends; below a limit is an alarm, which the guidelines
@@ -243,7 +219,7 @@ impl<'a> Judgement<'a> {
                 .unwrap_or_default();
             answer = answer.with_detail(&format!(
                 "{depth}: {}, {}, issued by {}, serial {serial:.64}",
-                self.role(depth, certificate),
+                role(depth, certificate),
                 span(certificate),
                 shown::issuer(certificate)
             ));
@@ -253,6 +229,25 @@ impl<'a> Judgement<'a> {
             }
         }
         answer
+    }
+}
+
+/// A certificate and all its faults.
+fn sentence(judged: &Judged) -> String {
+    let faults: Vec<String> = judged.faults.iter().map(ToString::to_string).collect();
+    let (who, until) = (role(judged.depth, &judged.certificate), until(&judged.certificate));
+    format!("{who} {until}: {}", faults.join(", "))
+}
+
+/// What a certificate is in the chain, and whose.
+fn role(depth: usize, certificate: &X509Ref) -> String {
+    let subject = shown::subject(certificate);
+    let is_root =
+        certificate.subject_name().try_cmp(certificate.issuer_name()).is_ok_and(std::cmp::Ordering::is_eq);
+    match (depth, is_root) {
+        (0, _) => subject,
+        (_, true) => format!("root {subject}"),
+        (_, false) => format!("intermediate {subject}"),
     }
 }
 

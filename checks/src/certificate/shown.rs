@@ -143,13 +143,14 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
+/// Behind the name that is not carried.
 impl fmt::Display for Carried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.names.is_empty() {
-            return f.write_str("no name");
+            return f.write_str("nor any name");
         }
         let shown: Vec<String> = self.names.iter().take(NAMES_SHOWN).map(|name| short(name)).collect();
-        f.write_str(&shown.join(", "))?;
+        write!(f, "but {}", shown.join(", "))?;
         match self.names.len().saturating_sub(NAMES_SHOWN) {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
