@@ -12,7 +12,7 @@ use monitoring_info::state::State;
 use crate::site::{HOST, Site};
 
 /// What each type is asked with, apart from the port and the other keys of TLS; `ssl = starttls` where there is that.
-const HTTP: &[&str] = &[
+const TEMPLATES: &[&str] = &[
     "type = http\nssl = True\nport = PORT\nssl_hostname = NAME\nignore_invalid_ssl = IGNORE\nexpire_before_days = DAYS",
     "type = tcp\nssl = True\nport = PORT\nssl_hostname = NAME\nignore_invalid_ssl = IGNORE\nexpire_before_days = DAYS",
     "type = smtp\nssl = True\nport = PORT\nssl_hostname = NAME\nignore_invalid_ssl = IGNORE\nexpire_before_days = DAYS",
@@ -41,7 +41,7 @@ fn every_key_arrives_from_every_type() {
     let files = site.issue(&Request::named(HOST).valid_days(-10, 20));
     let options = openssl_server::Options::new(&files);
     let server = OpensslServer::start(&site.folder("s_server"), &options).unwrap();
-    for template in HTTP {
+    for template in TEMPLATES {
         keys_arrive(&site, server.address(), template);
     }
     let options = dovecot::Options { tls: Some(files.clone()), ..dovecot::Options::default() };
@@ -49,7 +49,7 @@ fn every_key_arrives_from_every_type() {
     let options = slapd::Options { tls: Some(files), ..slapd::Options::default() };
     let slapd = Slapd::start(&site.folder("slapd"), &options).unwrap();
     for (at, kind) in [(dovecot.imap, "imap"), (dovecot.pop3, "pop3"), (slapd.ldap, "ldap")] {
-        let template = HTTP.iter().find(|template| template.contains(kind)).unwrap();
+        let template = TEMPLATES.iter().find(|template| template.contains(kind)).unwrap();
         keys_arrive(&site, at, &template.replace("ssl = True", "ssl = starttls"));
     }
 }
@@ -61,9 +61,24 @@ fn a_service_with_a_bad_certificate_works_and_its_certificate_does_not() {
     let files = files.write(&site.folder("bad"), "bad").unwrap();
     let options = openssl_server::Options::new(&files);
     let server = OpensslServer::start(&site.folder("s_server"), &options).unwrap();
-    for kind in ["http", "tcp"] {
-        let definition = format!("type = {kind}\nport = PORT\nssl = True");
-        site.is_ok(server.address(), &definition);
-        site.certificate_is_critical(server.address(), &definition, "expired");
+    let tls = Some(files);
+    let dovecot = dovecot::Options { tls: tls.clone(), ..dovecot::Options::default() };
+    let dovecot = Dovecot::start(&site.folder("dovecot"), &dovecot).unwrap();
+    let slapd =
+        Slapd::start(&site.folder("slapd"), &slapd::Options { tls, ..slapd::Options::default() }).unwrap();
+    for (at, kind, ssl) in [
+        (server.address(), "http", "True"),
+        (server.address(), "tcp", "True"),
+        (dovecot.imaps, "imap", "True"),
+        (dovecot.imap, "imap", "starttls"),
+        (dovecot.pop3s, "pop3", "True"),
+        (dovecot.pop3, "pop3", "starttls"),
+        (slapd.ldaps, "ldap", "True"),
+        (slapd.ldap, "ldap", "starttls"),
+    ] {
+        let definition = format!("type = {kind}\nport = PORT\nssl = {ssl}");
+        site.is_ok(at, &definition);
+        site.certificate_is_critical(at, &definition, "expired");
+        site.certificate_is_critical(at, &definition, "self-signed");
     }
 }

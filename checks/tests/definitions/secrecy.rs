@@ -90,12 +90,12 @@ fn holding(greeting: &'static [u8]) -> (SocketAddr, thread::JoinHandle<std::net:
     (at, held)
 }
 
-/// The probe, allowed to leave a core of any size where it runs.
+/// The probe, allowed to leave as large a core where it runs as this process may allow.
 fn started(site: &Site, folder: &std::path::Path) -> Child {
     let check = site.command(None);
     let mut command = Command::new("sh");
     command
-        .args(["-c", "ulimit -c unlimited && exec \"$@\"", "sh"])
+        .args(["-c", "ulimit -c \"$(ulimit -H -c)\" && exec \"$@\"", "sh"])
         .arg(check.get_program())
         .args(check.get_args());
     command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
