@@ -97,7 +97,8 @@ impl Authenticator for Plain {
     }
 }
 
-/// The UIDs of our mails: first of those that are waited for, then of the rest, the oldest first.
+/// The UIDs of our mails: first of those that are waited for, the newest first, so that nobody can hide them behind a thousand
+/// forged ones; then of the rest, the oldest first, which are the ones to remove.
 fn wanted(session: &mut Session<Guard>, look: &Look<'_>, seen: &mut Seen) -> Result<Vec<u32>, Error> {
     let mut search = |prefix: &str| {
         // A token is of an alphabet that needs no escape between quotes.
@@ -106,7 +107,7 @@ fn wanted(session: &mut Session<Guard>, look: &Look<'_>, seen: &mut Seen) -> Res
     };
     let own = search(&look.own_prefix())?;
     let all = search(&look.prefix())?;
-    let mut uids: Vec<u32> = own.iter().chain(all.difference(&own)).copied().collect();
+    let mut uids: Vec<u32> = own.iter().rev().chain(all.difference(&own)).copied().collect();
     seen.not_looked_at = uids.len().saturating_sub(MAILS_MAX);
     uids.truncate(MAILS_MAX);
     Ok(uids)

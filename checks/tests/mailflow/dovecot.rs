@@ -1,5 +1,6 @@
 //! Looks into mailboxes of a real Dovecot, by every way in.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::thread;
 
@@ -236,4 +237,36 @@ fn a_mailbox_that_is_never_empty_is_worked_off() {
     assert_eq!(missing(&before, &mailbox.mails().unwrap()).len(), 200);
     monitor.receive("imap", dovecot.imaps, &["--tls"]).assert("OK", "known=50;;;0");
     assert!(mailbox.mails().unwrap().is_empty());
+}
+
+#[test]
+fn a_mail_that_others_have_marked_is_not_expunged_with_ours() {
+    let monitor = Monitor::new();
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        users: vec![(USER.to_owned(), PASSWORD.to_owned())],
+        plain_text_logins: true,
+        more: "imap_capability = IMAP4rev1\n".to_owned(),
+        ..Options::default()
+    };
+    let dovecot = Dovecot::start(folder.path(), &options).unwrap();
+    let mailbox = dovecot.mailbox(USER);
+    let receive = || monitor.receive("imap", dovecot.imap, &["--allow-plain-text"]);
+    // Without UIDPLUS, ours is expunged where it is the only one that is marked.
+    mailbox.put(&mail("X-Other: 1")).unwrap();
+    mailbox.put(&with_token(&monitor.sent(LIST, 0))).unwrap();
+    receive().assert("OK", "1 mail has arrived");
+    assert_eq!(mailbox.mails().unwrap().len(), 1);
+
+    // Somebody's mail client marks the other one.
+    let maildir = folder.path().join("home").join(USER).join("Maildir/cur");
+    let other = fs::read_dir(&maildir).unwrap().next().unwrap().unwrap().path();
+    let name = other.file_name().unwrap().to_str().unwrap();
+    fs::rename(&other, maildir.join(format!("{}:2,T", name.split(':').next().unwrap()))).unwrap();
+    mailbox.put(&with_token(&monitor.sent(LIST, 0))).unwrap();
+    let answer = receive();
+    answer.assert("OK", "1 mail has arrived");
+    assert!(answer.text.contains("1 mail removed by whoever expunges next"), "{answer:?}");
+    assert_eq!(mailbox.mails().unwrap().len(), 2);
+    receive().assert("OK", "arrived=0;;;0 known=1");
 }

@@ -272,3 +272,27 @@ fn only_a_mail_that_was_asked_for_and_proved_is_removed() {
     // Mail 99 is marked, too, and this server can only expunge all.
     assert!(!said.iter().any(|line| line.contains("EXPUNGE")), "{said:?}");
 }
+
+/// The trip is proved, and the mailbox fills up: both are said.
+#[test]
+fn a_mailbox_that_lets_nothing_be_removed_is_a_warning() {
+    let monitor = Monitor::new();
+    let token = monitor.sent(LIST, 0);
+    let header = format!("Auto-Monitor-Token: {token}\r\n\r\n");
+    let fetch = format!("* 1 FETCH (UID 1 BODY[HEADER] {{{}}}\r\n{header})\r\n", header.len());
+    let address = serve(b"* OK ready\r\n".to_vec(), move |line| {
+        let tag = line.split(' ').next().unwrap_or_default();
+        let (untagged, status) = match line {
+            _ if line.contains("SEARCH") => ("* SEARCH 1\r\n", "OK"),
+            _ if line.contains("FETCH") => (&*fetch, "OK"),
+            _ if line.contains("STORE") => ("", "NO [READ-ONLY]"),
+            _ if line.contains("LOGOUT") => ("* BYE\r\n", "OK"),
+            _ => ("", "OK"),
+        };
+        Some(format!("{untagged}{tag} {status} so\r\n").into_bytes())
+    });
+    let words = "logged in; 1 mail has arrived; our mails cannot be removed: while marking our mails as deleted, the server \
+                 refused: \"(READ-ONLY) so\"";
+    receive_at(&monitor, "imap", address).assert("WARNING", words);
+    assert_eq!(monitor.outstanding(), 0);
+}
