@@ -307,7 +307,8 @@ fn shared_mailflows(paths: &Paths, configuration: &Configuration) -> Option<Find
 fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<Finding> {
     let mut findings = Vec::new();
     let link = paths.rooted(&configuration.nagios_link);
-    let published = paths.current().exists();
+    // A package lets `current` name an empty folder before the first publish.
+    let published = paths.current().join("manifest.json").exists();
     let linked = fs::symlink_metadata(&link).is_ok();
     findings.push(match (linked, link.exists()) {
         (true, false) => fault(
