@@ -66,13 +66,16 @@ pub enum Command {
     /// Runs never overlap: a call that finds one running makes sure that one more follows.
     Register {
         /// Show what would change at each server, and tell it nothing
-        #[arg(long, conflicts_with_all = ["unattended", "discover", "wait"])]
+        #[arg(long, conflicts_with_all = ["unattended", "if_changed", "discover", "wait"])]
         dry_run: bool,
         /// For timers and packaging: keep to the backoff, ask nobody, be quiet where nothing is to do
         ///
         /// The exit status is 3 or 4 also where the backoff left a server out, so that a supervisor tries again.
         #[arg(long)]
         unattended: bool,
+        /// Say nothing to a server that has taken just this already
+        #[arg(long)]
+        if_changed: bool,
         /// Where no server is known, look for one first, as `enrol` does: for the daily timer
         #[arg(long)]
         discover: bool,
@@ -80,6 +83,12 @@ pub enum Command {
         #[arg(long, value_name = "DURATION", value_parser = duration)]
         wait: Option<Duration>,
     },
+    /// Register whenever something that counts is edited, until it is stopped
+    ///
+    /// It sees the folders of definition files, /etc/auto-monitor and dpkg's database, also such as are made later.
+    /// Events are hints: it looks at everything once an hour too, and at SIGHUP. It waits for the end of a run of apt or
+    /// dpkg, and says nothing to a server that holds just what it would say.
+    Watch,
     /// Make this host known to a monitoring server
     ///
     /// Without an argument, the servers of client.conf are meant, or those that this host enrolled with before. Where

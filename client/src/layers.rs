@@ -25,7 +25,8 @@ const VENDOR: &str = "/usr/share/monitoring-info.d";
 /// Where packages put theirs as conffiles, and the administrator puts the host's.
 const LOCAL: &str = "/etc/monitoring-info";
 const LOCAL_FILES: &str = "/etc/monitoring-info/";
-const LAYERS: [&str; 3] = [SHIPPED, VENDOR, LOCAL];
+/// The folders of definition files, the lowest layer first.
+pub const LAYERS: [&str; 3] = [SHIPPED, VENDOR, LOCAL];
 
 /// The device number of `/dev/null` (Linux, Documentation/admin-guide/devices.txt): major 1, minor 3.
 const NULL_DEVICE: u64 = 0x103;
@@ -83,7 +84,7 @@ pub fn find(root: &Root) -> Layers {
 
 /// Whether the name of a file says that it is not meant: hidden, or what editors, dpkg and ucf leave behind.
 #[must_use]
-fn is_ignored(name: &str) -> bool {
+pub fn is_ignored(name: &str) -> bool {
     name.starts_with('.')
         || ["~", ".bak", ".swp"].iter().any(|end| name.ends_with(end))
         || [".dpkg-", ".ucf-"].iter().any(|mark| name.contains(mark))

@@ -38,6 +38,7 @@ pub mod trust;
 pub mod turn;
 pub mod types;
 pub mod unfinished;
+pub mod watch;
 
 use cli::{Arguments, Command};
 use failure::{Failure, Status};
@@ -68,12 +69,13 @@ fn dispatch(arguments: Arguments, screen: Screen) -> Result<Status, Failure> {
         Command::Show { name } => show::run(root, screen, name.as_deref()),
         Command::Types { name } => types::run(screen, name.as_deref()),
         Command::Register { dry_run: true, .. } => register::dry_run(root, screen),
-        Command::Register { unattended, discover, wait, .. } => {
-            register::run(root, screen, register::Options { unattended, discover, wait })
+        Command::Register { unattended, if_changed, discover, wait, .. } => {
+            register::run(root, screen, register::Options { unattended, if_changed, discover, wait })
         }
         Command::Enrol { target, fingerprint, unattended } => {
             enrol::run(root, screen, target.as_deref(), fingerprint, unattended)
         }
+        Command::Watch => watch::run(root, screen),
         Command::Discover => discover::run(root, screen),
         Command::Status => status::run(root, screen),
         Command::Disable { name, reason, until } => {

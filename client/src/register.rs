@@ -30,6 +30,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 pub struct Options {
     /// Called by a timer or by packaging: keeps to the backoff, asks nobody, is quiet where nothing is to do.
     pub unattended: bool,
+    /// Says nothing to a server that has taken just this already.
+    pub if_changed: bool,
     /// Looks for a server where none is known.
     pub discover: bool,
     /// Keeps trying for so long.
@@ -232,6 +234,12 @@ fn once(root: &Root, screen: Screen, options: Options, done: &[Outcome]) -> Resu
     let mut collection = collect::host(root, Zoned::now().date());
     let mut registration = collection.registration(root, &configuration.tags);
     let caller = Caller::new(root, &configuration, None, !options.unattended)?;
+    if options.if_changed {
+        due.retain(|server| !state.server(server).holds(&caller.request(), &registration));
+        if due.is_empty() {
+            return Ok(report);
+        }
+    }
     if state.number(&mut registration) {
         // Before it is said, so that after a crash in between the number is not given to something else.
         state.write(root, true)?;
@@ -305,6 +313,7 @@ fn remember(
                 None => {
                     known.reached();
                     known.last_success = Some(now);
+                    known.claimed_address = caller.request().address;
                     known.acknowledged =
                         Some(Registration { generation: pushed.generation, ..registration.clone() });
                     known.refused.clone_from(&reply.refused);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use base64ct::{Base64, Encoding};
 use jiff::Timestamp;
 use monitoring_info::host::HostName;
-use monitoring_info::registration::{Enrolment, Publication, RefusedDefinition, Registration};
+use monitoring_info::registration::{Enrolment, Publication, RefusedDefinition, Registration, Request};
 use monitoring_info::server_address::ServerAddress;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -75,6 +75,8 @@ pub struct ServerState {
     pub last_success: Option<Timestamp>,
     /// What it took.
     pub acknowledged: Option<Registration>,
+    /// The address that this host claimed with it.
+    pub claimed_address: Option<IpAddr>,
     /// The definitions of it that the server refused.
     pub refused: Vec<RefusedDefinition>,
     /// What became of it.
@@ -170,6 +172,17 @@ fn digest(registration: &Registration) -> String {
 }
 
 impl ServerState {
+    /// Whether the server has taken just this, whatever became of attempts since then.
+    #[must_use]
+    pub fn holds(&self, request: &Request, registration: &Registration) -> bool {
+        let same = |held: &Registration| {
+            Registration { generation: held.generation, ..registration.clone() } == *held
+        };
+        self.name.as_ref() == Some(&request.name)
+            && self.claimed_address == request.address
+            && self.acknowledged.as_ref().is_some_and(same)
+    }
+
     /// Remembers that the server was reached.
     pub fn reached(&mut self) {
         self.failures = 0;
