@@ -52,7 +52,7 @@ pub enum Error {
     #[error("no datagram arrives at {0}")]
     Undelivered(Refusals),
     /// The deadline ended.
-    #[error("no end within {seconds} s while {stage}")]
+    #[error("timed out after {seconds} s while {stage}")]
     TimedOut {
         /// What was being done.
         stage: &'static str,
@@ -431,7 +431,7 @@ mod tests {
         let error = io::copy(&mut connection, &mut io::sink()).unwrap_err();
         assert!(begun.elapsed() < Duration::from_secs(3));
         let said = Error::out_of(error, "").to_string();
-        assert_eq!(said, "no end within 1 s while waiting for the greeting");
+        assert_eq!(said, "timed out after 1 s while waiting for the greeting");
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn cut_everywhere(version: &str, records: usize) -> Result<()> {
     for passed in 0..records {
         let begun = Instant::now();
         let said = place.check(cut(server.address(), passed, false)?, &SHORT)?;
-        let stalled = "CRITICAL: no end within 1 s while making the TLS handshake";
+        let stalled = "CRITICAL: timed out after 1 s while making the TLS handshake";
         assert_eq!(said.line, stalled, "{passed} records passed");
         assert!(begun.elapsed() < Duration::from_secs(3), "{passed} records passed");
         let said = place.check(cut(server.address(), passed, true)?, &SHORT)?;
@@ -170,7 +170,7 @@ fn what_the_certificate_told_before_the_handshake_failed_is_not_lost() -> Result
     let said = place.check(cut(server.address(), 4, false)?, &SHORT)?;
     assert!(
         said.line.ends_with(
-            ": does not carry www.example.org (but mail.example.org); no end within 1 s while making the TLS handshake"
+            ": does not carry www.example.org (but mail.example.org); timed out after 1 s while making the TLS handshake"
         ),
         "{}",
         said.line

@@ -106,7 +106,7 @@ fn a_server_that_stops_after_any_step_is_told_by_what_it_did_not_do() {
             if stalls {
                 steps.push(Stall);
             }
-            let ending = if stalls { "no end within 1 s" } else { "the server closed the connection" };
+            let ending = if stalls { "timed out after 1 s" } else { "the server closed the connection" };
             checks.push(thread::spawn(move || {
                 let ran = check_port(protocol, serve(&steps), &[&["-t", "1"], more].concat());
                 assert_eq!(ran.text, format!("CRITICAL: {ending} while {stage}"));
@@ -170,10 +170,10 @@ fn a_server_that_never_ends_is_not_listened_to_for_ever() {
         ("smtp", &["--tls"], &[Flood(b"\x16\x03\x03")], "CRITICAL: "),
         // A record of TLS that says that it is a handshake of 2^24 bytes (RFC 8446, section 4).
         ("smtp", &["--tls"], &[Flood(b"\x16\x03\x03\x00\x04\x02\xff\xff\xff")], "CRITICAL: "),
-        ("smtp", &["-t", "1"], &[Drip], "CRITICAL: no end within 1 s while waiting for the greeting"),
-        ("imap", &["-t", "1"], &[Drip], "CRITICAL: no end within 1 s while waiting for the greeting"),
+        ("smtp", &["-t", "1"], &[Drip], "CRITICAL: timed out after 1 s while waiting for the greeting"),
+        ("imap", &["-t", "1"], &[Drip], "CRITICAL: timed out after 1 s while waiting for the greeting"),
         ("pop3", &["-t", "1", "--tls"], &[Drip], "CRITICAL: "),
-        ("ssh", &["-t", "1"], &[Drip], "CRITICAL: no end within 1 s while waiting for the greeting"),
+        ("ssh", &["-t", "1"], &[Drip], "CRITICAL: timed out after 1 s while waiting for the greeting"),
     ];
     for (protocol, more, steps, expected) in cases {
         let ran = check_within_memory(protocol, serve(steps), more);
