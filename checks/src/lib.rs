@@ -26,4 +26,5 @@ pub mod protocol;
 mod published;
 mod question;
 pub mod registered;
+pub mod request;
 pub mod tls;

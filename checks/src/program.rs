@@ -34,7 +34,7 @@ const EXTRA_OPTIONS: &str = "--extra-opts";
 /// The section of that file; any word does.
 const SECTION: &str = "registered";
 
-/// The most address space that a plugin may have, in bytes: ten times what the hungriest needs, `check_http` over TLS with
+/// The most address space that a plugin may have, in bytes: ten times what the hungriest needs, `check_tcp` over TLS with
 /// 12 MiB (2.3.3).
 const MEMORY_MAX: u64 = 128 * 1024 * 1024;
 

@@ -17,8 +17,6 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 const HOST: &str = "web1.example.org";
-/// The status lines that are a success to `http`.
-const SUCCESS: &str = "HTTP/1.1 2,HTTP/1.0 2,HTTP/1.1 3,HTTP/1.0 3";
 
 /// In the place of every plugin. A link to a file that is never written: executing one that a parallel test's fork may
 /// still hold open for writing fails (ETXTBSY).
@@ -34,7 +32,7 @@ impl Scratch {
         fs::create_dir_all(scratch.state().join(DOCUMENTS_DIR)).unwrap();
         fs::create_dir_all(scratch.state().join(SEEN_DIR)).unwrap();
         fs::create_dir(scratch.plugins()).unwrap();
-        for program in ["check_http", "check_ldap", "check_tcp", "check_ping", "check_mailflow_receive"] {
+        for program in ["check_ldap", "check_tcp", "check_ping", "check_request", "check_mailflow_receive"] {
             symlink(DUMPER, scratch.plugins().join(program)).unwrap();
         }
         // Ours are looked for beside the file that it is, not beside a link to it.
@@ -186,7 +184,10 @@ proptest! {
         scratch.run(&[HOST, "it"]);
         prop_assert_eq!(
             scratch.arguments(),
-            ["-I", "127.0.0.1", "-H", HOST, "-p", "80", "-u", &uri, "-e", SUCCESS, "-N"]
+            [
+                &format!("--root={}", scratch.0.path().display()),
+                "-H", "127.0.0.1", "-p", "80", &format!("--hostname={HOST}"), &format!("--uri={uri}"),
+            ]
         );
     }
 

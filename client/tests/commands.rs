@@ -154,9 +154,9 @@ fn show_says_which_file_set_each_key_and_what_will_run() {
         "/etc/auto-monitor/overrides.conf:2\n",
         "hostname = web1.example.org",
         "default\n",
-        "check_http",
-        "-I 192.0.2.7",
-        r"'/a'\''b'",
+        "check_request",
+        "-H 192.0.2.7",
+        r"'--uri=/a'\''b'",
         "certificate",
     ] {
         assert!(answer.out.contains(expected), "{expected}\n{}", answer.out);
@@ -165,7 +165,7 @@ fn show_says_which_file_set_each_key_and_what_will_run() {
     let port = json[0]["settings"].as_array().unwrap().iter().find(|one| one["key"] == "port").unwrap();
     assert_eq!((port["value"].as_str(), port["line"].as_u64()), (Some("81"), Some(2)));
     assert!(port["file"].as_str().unwrap().ends_with("overrides.conf"));
-    assert_eq!(json[0]["probes"][0]["program"], "check_http");
+    assert_eq!(json[0]["probes"][0]["program"], "check_request");
 
     let unknown = host.run(1, &["show", "wbe"]);
     assert!(unknown.err.contains("did you mean `web`?"), "{}", unknown.err);

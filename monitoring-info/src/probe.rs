@@ -25,7 +25,7 @@ pub struct Probe {
 pub struct Program {
     /// Whose program it is.
     pub suite: Suite,
-    /// The program's file name, e.g. `check_http`.
+    /// The program's file name, e.g. `check_tcp`.
     pub name: &'static str,
     /// Its arguments, without the program itself.
     pub arguments: Vec<String>,
@@ -54,6 +54,7 @@ pub static OURS: &[&str] = &[
     "check_mailflow",
     "check_mailflow_receive",
     "check_mailflow_send",
+    "check_request",
 ];
 
 impl Suite {

@@ -233,7 +233,7 @@ fn programs(configuration: &Configuration) -> Vec<Finding> {
         ("nagios", &configuration.nagios, "nagios", "nagios4-core"),
         ("sshd", &configuration.sshd, "sshd", "openssh-server"),
         ("check-program", &configuration.check_program, "check-program", "auto-monitor-checks"),
-        ("plugins", &configuration.plugins.join("check_http"), "plugins", "monitoring-plugins"),
+        ("plugins", &configuration.plugins.join("check_tcp"), "plugins", "monitoring-plugins"),
     ] {
         findings.push(if executable(path) {
             well(about, path.display())

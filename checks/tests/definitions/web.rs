@@ -129,7 +129,11 @@ fn over_tls_the_name_is_asked_for_and_the_certificate_judged() {
     site.certificate_is_critical(at, unknown, "unknown.example.org");
     site.is_critical(at, "type = http\nport = PORT\nssl = True\nuri = /absent", "404 Not Found");
     // TLS where there is none, and none where there is.
-    site.is_critical(apache.http, "type = http\nport = PORT\nssl = True", "Cannot make SSL connection");
+    site.is_critical(
+        apache.http,
+        "type = http\nport = PORT\nssl = True",
+        "in plain text where TLS was expected",
+    );
     site.is_critical(at, "type = http\nport = PORT", "400 Bad Request");
 }
 
@@ -187,5 +191,9 @@ fn servers_of_other_ages_and_manners() {
         site.is_critical(endless(answer, b""), "type = http\nport = PORT", "");
     }
     site.is_critical(closed(), "type = http\nport = PORT", "Connection refused");
-    site.is_critical(banner(b"SSH-2.0-x\r\n\r\n"), "type = http\nport = PORT", "Invalid HTTP response");
+    site.is_critical(
+        banner(b"SSH-2.0-x\r\n\r\n"),
+        "type = http\nport = PORT",
+        "the server said \"SSH-2.0-x\"",
+    );
 }

@@ -1,7 +1,5 @@
 //! `http`: a web server answers a request.
 
-use std::net::IpAddr;
-
 use super::{Default, Key, Kind, Ssl, Tls};
 use crate::probe::{Probe, Program, Subject};
 use crate::value;
@@ -44,36 +42,17 @@ pub(super) static KIND: Kind = Kind {
     probes,
 };
 
-/// What a status line (RFC 9112, section 4) of an answer of the class 2xx holds; `check_http` looks for any of them in it.
-/// Left to itself, it calls a 4xx a WARNING.
-const SUCCESS: &str = "HTTP/1.1 2,HTTP/1.0 2";
-/// The same, and of the class 3xx.
-const SUCCESS_OR_REDIRECTION: &str = "HTTP/1.1 2,HTTP/1.0 2,HTTP/1.1 3,HTTP/1.0 3";
-
 fn probes(subject: &Subject<'_>) -> Vec<Probe> {
-    let hostname = subject.text("hostname").unwrap_or_default();
-    let address = hostname.parse::<IpAddr>().ok();
-    let expected = if subject.flag("accept_redirection") { SUCCESS_OR_REDIRECTION } else { SUCCESS };
-    let plain = Program::plugin("check_http", ["-I".to_owned(), subject.address.to_string()]).with([
-        "-H".to_owned(),
-        // RFC 3986, section 3.2.2.
-        if address.is_some_and(|address| address.is_ipv6()) { format!("[{hostname}]") } else { hostname },
-        "-p".to_owned(),
-        subject.port(),
-        "-u".to_owned(),
-        subject.text("uri").unwrap_or_default(),
-        "-e".to_owned(),
-        expected.to_owned(),
-        // The status line says all. With the body, a server that sends without end takes a gigabyte of memory here until the
-        // time is over, and one that keeps the connection open is taken for one that is down.
-        "-N".to_owned(),
+    let mut program = Program::ours("check_request", subject.address_and_port()).with([
+        format!("--hostname={}", subject.text("hostname").unwrap_or_default()),
+        format!("--uri={}", subject.text("uri").unwrap_or_default()),
     ]);
-    let program = match subject.ssl() {
-        Ssl::Off | Ssl::Starttls => plain,
-        // RFC 6066, section 3: an address is no name to ask for.
-        Ssl::Direct if address.is_some() => plain.with(["-S"]),
-        Ssl::Direct => plain.with(["-S", "--sni"]),
-    };
+    if subject.ssl() == Ssl::Direct {
+        program = program.with(["--tls"]);
+    }
+    if !subject.flag("accept_redirection") {
+        program = program.with(["--refuse-redirection"]);
+    }
     vec![program.into()]
 }
 
@@ -85,24 +64,14 @@ mod tests {
     fn request_is_what_the_definition_says() {
         assert_eq!(
             main_program("type = http"),
-            "check_http -I 192.0.2.1 -H web1.example.org -p 80 -u / -e HTTP/1.1 2,HTTP/1.0 2,HTTP/1.1 3,HTTP/1.0 3 -N"
+            "check_request -H 192.0.2.1 -p 80 --hostname=web1.example.org --uri=/"
         );
         assert_eq!(
             main_program(
                 "type = http\nssl = yes\nuri = /a?b=$USER5$`x`'\"!;c\naccept_redirection = no\nhostname = WWW.example.org"
             ),
-            "check_http -I 192.0.2.1 -H www.example.org -p 443 -u /a?b=$USER5$`x`'\"!;c -e HTTP/1.1 2,HTTP/1.0 2 -N -S --sni"
+            "check_request -H 192.0.2.1 -p 443 --hostname=www.example.org --uri=/a?b=$USER5$`x`'\"!;c --tls \
+             --refuse-redirection"
         );
-    }
-
-    #[test]
-    fn an_address_is_a_host_but_no_name_to_ask_for() {
-        let expected = "-p 443 -u / -e HTTP/1.1 2,HTTP/1.0 2,HTTP/1.1 3,HTTP/1.0 3 -N -S";
-        for (hostname, host) in [("2001:db8::1", "[2001:db8::1]"), ("192.0.2.7", "192.0.2.7")] {
-            assert_eq!(
-                main_program(&format!("type = http\nssl = yes\nhostname = {hostname}")),
-                format!("check_http -I 192.0.2.1 -H {host} {expected}")
-            );
-        }
     }
 }
