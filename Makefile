@@ -4,13 +4,16 @@ CARGO ?= cargo
 BUILT := $(or $(CARGO_TARGET_DIR),target)
 AS_USER := $(CURDIR)/tests/as-user
 AS_ROOT := $(CURDIR)/tests/as-root
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E --)
 
-.PHONY: help setup servers build demo test test-network bench fuzz docs lint
+.PHONY: help setup servers build demo test test-network lab lab-setup lab-test bench fuzz docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
 	@echo 'make test   every test: units, properties, fixtures, command lines, whole sites'
 	@echo 'make test-network  discovery over real multicast, beside avahi-daemon: as root, in namespaces of its own'
+	@echo 'make lab    boot two Debian machines on a network of their own, with a shell in each, as root'
+	@echo 'make lab-test  that such machines boot, install and hear each other, as root'
 	@echo 'make bench  the promised bounds, measured beside what they are compared with'
 	@echo 'make fuzz   fuzz the parser for five minutes (needs a nightly Rust and cargo-fuzz)'
 	@echo 'make docs   write the types into docs/format.md; make test does it too'
@@ -47,6 +50,18 @@ test-network: build
 	AUTO_MONITOR_AVAHI='$(abspath $(BUILT))/avahi' $(CARGO) test --locked \
 	    --package auto-monitor-tests --features network --test network
 
+lab-setup:
+	@tests/lab-setup
+
+# LAB='server ./server.deb client ./client.deb …': which machines, and what to install in them.
+lab: lab-setup
+	$(CARGO) build --locked --package auto-monitor-tests --features lab --bin lab
+	@$(SUDO) $(BUILT)/debug/lab $(LAB)
+
+lab-test: lab-setup
+	$(CARGO) test --locked --package auto-monitor-tests --features lab --test lab \
+	    $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
+
 bench: servers
 	$(CARGO) build --locked --workspace --bins --release
 	@$(AS_USER) $(BUILT)/release/benchmark
@@ -62,5 +77,5 @@ docs:
 lint: setup
 	$(CARGO) fmt --all --check
 	rustfmt --edition 2024 --check monitoring-info/src/service/*.rs
-	$(CARGO) clippy --locked --workspace --all-targets --features auto-monitor-tests/network -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features auto-monitor-tests/network,auto-monitor-tests/lab -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet

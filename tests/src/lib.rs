@@ -10,6 +10,7 @@
 pub mod expectation;
 pub mod host;
 pub mod installed;
+pub mod lab;
 pub mod nagios;
 pub mod patience;
 pub mod process;

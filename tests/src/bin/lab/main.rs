@@ -1,0 +1,129 @@
+//! `make lab`: Debian machines with a network of their own, and a shell in each, for a person who wants to look around.
+//!
+//! ```text
+//! lab [NAME [FILE.deb…]]…    boots machines (server and client), installs packages in them, until Ctrl-C
+//! lab shell NAME             a shell in a machine of the lab that runs
+//! ```
+
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anstream::{eprintln, println};
+use anyhow::{Context, Result, bail};
+use auto_monitor_tests::lab::{self, Base, Lab, Machine, Network, Recipe};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// The machines that nobody named.
+const USUAL: [&str; 2] = ["server", "client"];
+
+/// A machine that a person wants.
+struct Wish<'a> {
+    name: &'a str,
+    packages: Vec<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["shell", name] => shell(name),
+        ["shell", ..] => Err(anyhow::anyhow!("usage: lab shell NAME")),
+        _ => wishes(&words).and_then(|wishes| run(&wishes)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A word is the name of a machine, or a package for the machine named before.
+fn wishes<'a>(words: &[&'a str]) -> Result<Vec<Wish<'a>>> {
+    let mut wishes: Vec<Wish<'_>> = Vec::new();
+    for word in if words.is_empty() { &USUAL } else { words } {
+        let is_package = Path::new(word).extension().is_some_and(|extension| extension == "deb");
+        match wishes.last_mut() {
+            Some(wish) if is_package => wish.packages.push(word.into()),
+            _ if is_package || word.starts_with('-') => {
+                bail!("usage: lab [NAME [FILE.deb…]]… | lab shell NAME; {word} is no name of a machine")
+            }
+            _ => wishes.push(Wish { name: word, packages: Vec::new() }),
+        }
+    }
+    Ok(wishes)
+}
+
+/// Boots them, and waits until the person has seen enough.
+fn run(wishes: &[Wish<'_>]) -> Result<()> {
+    let base = Base::prepare(&Recipe::default())?;
+    // Not before: to make a base takes a minute, and who interrupts it wants it to end at once.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let began = Instant::now();
+    let lab = Lab::start(&base, Network::Dual)?;
+    let names: Vec<&str> = wishes.iter().map(|wish| wish.name).collect();
+    let machines = lab.boot_all(&names)?;
+    for (machine, wish) in machines.iter().zip(wishes) {
+        install(machine, &wish.packages)?;
+    }
+    println!("{} Debian machines are up, after {:.1} s.\n", machines.len(), began.elapsed().as_secs_f64());
+    let program = env::current_exe()?;
+    println!("A shell in each, from another terminal, as root:");
+    for machine in &machines {
+        let addresses: Vec<String> = machine.addresses().iter().map(ToString::to_string).collect();
+        println!(
+            "    {} shell {:12}  {}, {}",
+            program.display(),
+            machine.name(),
+            machine.full_name(),
+            addresses.join(", ")
+        );
+    }
+    println!(
+        "\nTo look around in one:\n    \
+         cat /etc/hosts             the names of all; they reach each other, and nothing else\n    \
+         apt install apache2        without a network; `apt list` says what there is\n    \
+         journalctl --follow        what happens\n\n\
+         Ctrl-C here ends it. What was done in the machines is gone then."
+    );
+    signals.forever().next();
+    lab.end()
+}
+
+/// Installs packages from files of this computer, as their user would.
+fn install(machine: &Machine, packages: &[PathBuf]) -> Result<()> {
+    let mut paths = Vec::new();
+    for package in packages {
+        let name =
+            package.file_name().and_then(|name| name.to_str()).context("a package's file has a name")?;
+        let path = format!("/root/{name}");
+        machine.copy_in(package, &path)?;
+        paths.push(path);
+    }
+    if !paths.is_empty() {
+        machine.install(&paths.iter().map(String::as_str).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// Becomes a shell in a machine of the lab that another process like this one owns.
+fn shell(name: &str) -> Result<()> {
+    let own = env::current_exe()?;
+    let mut refusal = anyhow::anyhow!("no lab runs; make lab starts one");
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Ok(id) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let is_lab = std::fs::read_link(entry.path().join("exe")).is_ok_and(|program| program == own);
+        if is_lab && id != std::process::id() {
+            match lab::shell(id, name) {
+                Ok(mut command) => return Err(command.exec()).context("cannot run nsenter"),
+                Err(error) => refusal = error,
+            }
+        }
+    }
+    Err(refusal)
+}

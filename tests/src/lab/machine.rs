@@ -1,0 +1,409 @@
+//! One Debian machine of a lab.
+
+use std::fs::{self, File};
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::Child;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::enclosure::{BASE, BRIDGE, Enclosure, HOSTS, MACHINES, process_one_below};
+use super::network::{DOMAIN, Network};
+use super::order::{Order, Said};
+use crate::patience::wait_for;
+
+/// How long a machine may take to boot or to shut down, on a computer that does much else.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The seconds after which a command in a machine is taken to hang. The longest install Nagios with all that it recommends.
+const COMMAND_SECONDS: &str = "300";
+/// Linux gives an interface at most 15 bytes for its name, and systemd-nspawn begins it with `vb-`.
+const LONGEST_NAME: usize = 12;
+/// Before systemd's own 80-container-host0.network, which asks for DHCP.
+const CONFIGURATION: &str = "/etc/systemd/network/10-lab.network";
+/// Where libfaketime takes its orders from.
+const FAKETIME: &str = "/etc/faketimerc";
+const PRELOAD: &str = "/etc/ld.so.preload";
+
+/// A Debian machine. It is switched off when it is dropped.
+#[derive(Debug)]
+pub struct Machine {
+    enclosure: Arc<Enclosure>,
+    name: String,
+    number: u8,
+    network: Network,
+    running: Mutex<Option<Running>>,
+}
+
+/// A booted system.
+#[derive(Debug)]
+struct Running {
+    nspawn: Child,
+    /// Its process 1, by the id that it has on this computer.
+    leader: i32,
+}
+
+/// How a machine is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// To the lab's network.
+    Up,
+    /// The cable is in, and what is sent goes nowhere: a fault somewhere on the way.
+    Silent,
+    /// The cable is out, which the machine notices.
+    Unplugged,
+}
+
+/// What was on a machine's disk at some time.
+#[derive(Debug)]
+pub struct Backup {
+    folder: String,
+}
+
+impl Machine {
+    /// A machine with an empty disk over the base, not booted.
+    pub(super) fn assemble(
+        enclosure: &Arc<Enclosure>,
+        network: Network,
+        name: &str,
+        number: u8,
+    ) -> Result<Self> {
+        let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        ensure!(
+            !name.is_empty()
+                && name.len() <= LONGEST_NAME
+                && name.chars().all(letters)
+                && !name.starts_with('-'),
+            "{name:?} is no name for a machine: 1 to {LONGEST_NAME} of a-z, 0-9 and -"
+        );
+        let machine = Self {
+            enclosure: Arc::clone(enclosure),
+            name: name.to_owned(),
+            number,
+            network,
+            running: Mutex::new(None),
+        };
+        machine.insert_disk(None)?;
+        Ok(machine)
+    }
+
+    /// Its short name; what a user of the machine sees as `hostname`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its fully qualified domain name.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}.{DOMAIN}", self.name)
+    }
+
+    /// Its addresses, IPv4 first.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.network.addresses(self.number)
+    }
+
+    /// Boots it, and waits until its systemd has nothing more to start and its addresses are there.
+    ///
+    /// # Errors
+    /// It runs already, it does not boot, or a unit fails.
+    pub fn boot(&self) -> Result<()> {
+        self.switch_on()?;
+        self.wait_until_up()
+    }
+
+    /// The first half of booting, which takes no time.
+    pub(super) fn switch_on(&self) -> Result<()> {
+        let mut running = self.running();
+        ensure!(running.is_none(), "{} runs already", self.name);
+        let console = self.enclosure.outside(&self.folder("console.log"));
+        let console = File::options().create(true).append(true).open(&console)?;
+        let mut container = self.enclosure.container(&self.name)?;
+        container.args(["--boot", "--console=read-only"]);
+        container.arg(format!("--network-bridge={BRIDGE}"));
+        container.arg(format!("--directory={}", self.folder("root")));
+        container.stdout(console.try_clone()?).stderr(console);
+        let mut nspawn = container.spawn().context("cannot start systemd-nspawn")?;
+        let leader = wait_for("the machine's process 1", PATIENCE, || {
+            if let Some(status) = nspawn.try_wait()? {
+                bail!("{} did not boot ({status}):\n{}", self.name, self.console());
+            }
+            Ok(process_one_below(nspawn.id(), 2).ok_or_else(|| "none".to_owned()))
+        })?;
+        *running = Some(Running { nspawn, leader });
+        Ok(())
+    }
+
+    pub(super) fn wait_until_up(&self) -> Result<()> {
+        let up = wait_for("systemd is up", PATIENCE, || {
+            let said = self.run(&["systemctl", "is-system-running", "--wait"])?;
+            Ok(match said.output.trim() {
+                state @ ("running" | "degraded") => Ok(state.to_owned()),
+                _ => Err(said.to_string()),
+            })
+        });
+        let state = up.with_context(|| format!("{} does not boot:\n{}", self.name, self.console()))?;
+        if state == "degraded" {
+            let failed = self.run(&["systemctl", "--failed", "--no-legend", "--plain"])?;
+            bail!(
+                "{} booted, and units failed:\n{failed}{}",
+                self.name,
+                self.journal(&["--priority=warning"])?
+            );
+        }
+        let seconds = format!("--timeout={}", PATIENCE.as_secs());
+        let wait_online = "/lib/systemd/systemd-networkd-wait-online";
+        self.expect(0, &[wait_online, "--interface=host0:routable", &seconds])?;
+        Ok(())
+    }
+
+    /// Shuts it down as its administrator would.
+    ///
+    /// # Errors
+    /// It does not run, or does not end.
+    pub fn shut_down(&self) -> Result<()> {
+        self.run(&["systemctl", "poweroff", "--no-block"])?;
+        let mut running = self.running();
+        if let Some(system) = running.as_mut() {
+            wait_for("the machine shuts down", PATIENCE, || {
+                Ok(system.nspawn.try_wait()?.map(|_| ()).ok_or_else(|| self.console()))
+            })?;
+        }
+        *running = None;
+        Ok(())
+    }
+
+    /// Pulls the plug: no process gets to say anything more. (What was written is written: the disk is not one that could
+    /// lose it.)
+    pub fn switch_off(&self) {
+        let mut running = self.running();
+        if let Some(system) = running.as_mut() {
+            let ended = matches!(system.nspawn.try_wait(), Ok(Some(_)));
+            if let (false, Some(leader)) = (ended, Pid::from_raw(system.leader)) {
+                let _ = kill_process(leader, Signal::KILL);
+            }
+            let _ = system.nspawn.wait();
+        }
+        *running = None;
+    }
+
+    /// Shuts it down and boots it.
+    ///
+    /// # Errors
+    /// It does not run, does not end, or does not boot.
+    pub fn reboot(&self) -> Result<()> {
+        self.shut_down()?;
+        self.boot()
+    }
+
+    /// Runs a command in it as root, with a short environment and nothing on standard input.
+    ///
+    /// # Errors
+    /// The machine does not run.
+    pub fn run(&self, words: &[&str]) -> Result<Said> {
+        self.command(words)?.run()
+    }
+
+    /// Runs a command in it, which must end with this status.
+    ///
+    /// # Errors
+    /// It ends otherwise, or the machine does not run.
+    pub fn expect(&self, status: i32, words: &[&str]) -> Result<Said> {
+        self.command(words)?.expect(status).with_context(|| format!("on {}", self.name))
+    }
+
+    /// Installs packages of the archive as `apt install` does where nobody is there to answer.
+    ///
+    /// # Errors
+    /// apt fails.
+    pub fn install(&self, packages: &[&str]) -> Result<Said> {
+        let mut words =
+            vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--yes", "install"];
+        words.extend(packages);
+        self.expect(0, &words)
+    }
+
+    /// Writes a file, with its folders; whether the machine runs or not.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, path: &str, mode: u32, contents: &[u8]) -> Result<()> {
+        let script = r#"mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1""#;
+        let words = ["sh", "-c", script, "write", path, &format!("{mode:o}")];
+        let order = if self.runs() { self.command(&words)? } else { self.on_disk(&words) };
+        order
+            .with_input(contents)
+            .expect(0)
+            .with_context(|| format!("cannot write {path} on {}", self.name))?;
+        Ok(())
+    }
+
+    /// Copies a file of this computer into it; whether it runs or not.
+    ///
+    /// # Errors
+    /// The one cannot be read or the other not be written.
+    pub fn copy_in(&self, file: &Path, path: &str) -> Result<()> {
+        let contents = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        self.write(path, 0o644, &contents)
+    }
+
+    /// Its journal, of all boots; with arguments for journalctl (`-u UNIT`, `--priority=…`). Whether it runs or not: a
+    /// machine that hangs is just one whose journal is wanted.
+    ///
+    /// # Errors
+    /// journalctl fails.
+    pub fn journal(&self, arguments: &[&str]) -> Result<String> {
+        journal(&self.enclosure, &self.name, arguments)
+    }
+
+    /// Changes how it is connected. A machine that boots is connected.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn connect(&self, link: Link) -> Result<()> {
+        ensure!(self.runs(), "{} does not run", self.name);
+        let interface = format!("vb-{}", self.name);
+        let mut words = vec!["ip", "link", "set", &interface];
+        words.extend(match link {
+            Link::Up => &["master", BRIDGE, "up"][..],
+            Link::Silent => &["nomaster", "up"],
+            Link::Unplugged => &["down"],
+        });
+        self.enclosure.expect(&words)?;
+        Ok(())
+    }
+
+    /// Sets the clock off by so many seconds, for whatever is started from now on; 0 sets it right again.
+    ///
+    /// The kernel has one clock of the day for all: time namespaces (`time_namespaces(7)`) hold only the monotonic clocks.
+    /// So this is libfaketime's: programs that are linked dynamically see the shifted time, those that run already do not
+    /// (restart the unit), and neither do the kernel's own time stamps of files, nor the journal's.
+    ///
+    /// # Errors
+    /// The files cannot be written.
+    pub fn shift_clock(&self, seconds: i64) -> Result<()> {
+        if seconds == 0 {
+            self.write(PRELOAD, 0o644, b"")?;
+            return self.write(FAKETIME, 0o644, b"+0\n");
+        }
+        let found = self.expect(0, &["sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1"])?.output;
+        self.write(FAKETIME, 0o644, format!("{seconds:+}\n").as_bytes())?;
+        self.write(PRELOAD, 0o644, found.as_bytes())
+    }
+
+    /// What is on its disk now. Shut it down or switch it off first: so do those who want their backup back.
+    ///
+    /// # Errors
+    /// It runs, or the disk cannot be copied.
+    pub fn back_up(&self) -> Result<Backup> {
+        ensure!(!self.runs(), "{} runs; shut it down before its disk is copied", self.name);
+        let made = self.enclosure.expect(&["mktemp", "--directory", &self.folder("backup.XXXXXX")])?;
+        let folder = made.output.trim().to_owned();
+        self.enclosure.expect(&["cp", "--archive", &self.folder("upper"), &folder])?;
+        Ok(Backup { folder })
+    }
+
+    /// Switches it off and gives it the disk of a backup, of its own or of another machine; or with none an empty disk, as
+    /// if Debian had been installed anew. It keeps its name and addresses.
+    ///
+    /// # Errors
+    /// The disk cannot be copied.
+    pub fn restore(&self, backup: Option<&Backup>) -> Result<()> {
+        self.switch_off();
+        self.enclosure.expect(&["umount", &self.folder("root")])?;
+        self.insert_disk(backup)
+    }
+
+    /// A disk: a layer over the base, and in it who the machine is.
+    fn insert_disk(&self, backup: Option<&Backup>) -> Result<()> {
+        let (root, upper, work) = (self.folder("root"), self.folder("upper"), self.folder("work"));
+        self.enclosure.expect(&["rm", "--recursive", "--force", &upper, &work])?;
+        self.enclosure.expect(&["mkdir", "--parents", &root, &work])?;
+        match backup {
+            Some(backup) => {
+                self.enclosure.expect(&["cp", "--archive", &format!("{}/upper", backup.folder), &upper])?
+            }
+            None => self.enclosure.expect(&["mkdir", &upper])?,
+        };
+        let layers = format!("lowerdir={BASE},upperdir={upper},workdir={work}");
+        self.enclosure.expect(&["mount", "-t", "overlay", "-o", &layers, "lab", &root])?;
+        self.enclosure.expect(&["cp", HOSTS, &format!("{root}/etc/hosts")])?;
+        self.write("/etc/hostname", 0o644, format!("{}\n", self.name).as_bytes())?;
+        self.write(CONFIGURATION, 0o644, self.network.configuration(self.number).as_bytes())
+    }
+
+    fn command(&self, words: &[&str]) -> Result<Order> {
+        let mut running = self.running();
+        let ended = match running.as_mut() {
+            Some(system) => system.nspawn.try_wait()?.is_some(),
+            None => true,
+        };
+        if ended {
+            *running = None;
+        }
+        let leader = running.as_ref().map(|system| system.leader.to_string());
+        let leader = leader.with_context(|| format!("{} does not run", self.name))?;
+        let mut way = entrance(&leader);
+        way.extend(["timeout", "--kill-after=5", COMMAND_SECONDS]);
+        Ok(Order::new(&way, words))
+    }
+
+    /// A command on its disk, which sees no system that runs.
+    fn on_disk(&self, words: &[&str]) -> Order {
+        let root = self.folder("root");
+        let mut order = vec!["chroot", &root];
+        order.extend(words);
+        self.enclosure.order(&order)
+    }
+
+    fn folder(&self, below: &str) -> String {
+        format!("{MACHINES}/{}/{below}", self.name)
+    }
+
+    fn runs(&self) -> bool {
+        self.running().is_some()
+    }
+
+    /// What it has written to its console.
+    fn console(&self) -> String {
+        console(&self.enclosure, &self.name)
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+        // A thread that panicked has changed nothing by halves: it is one assignment.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.switch_off();
+    }
+}
+
+/// What leads into a machine, before the words of a command.
+pub(super) fn entrance(leader: &str) -> Vec<&str> {
+    let mut way = vec!["nsenter", "--target", leader];
+    way.extend(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"]);
+    way.extend(["env", "--ignore-environment", "HOME=/root", "LANG=C.UTF-8"]);
+    way.push("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    way
+}
+
+/// What a machine has written to its console.
+pub(super) fn console(enclosure: &Enclosure, name: &str) -> String {
+    let file = enclosure.outside(&format!("{MACHINES}/{name}/console.log"));
+    fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+/// The journal of a machine.
+pub(super) fn journal(enclosure: &Enclosure, name: &str, arguments: &[&str]) -> Result<String> {
+    let folder = format!("--directory={MACHINES}/{name}/root/var/log/journal");
+    let mut words = vec!["journalctl", "--quiet", "--no-pager", "--output=short-iso-precise", &folder];
+    words.extend(arguments);
+    Ok(enclosure.expect(&words)?.output)
+}
