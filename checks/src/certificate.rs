@@ -76,7 +76,7 @@ enum Upgrade {
     Imap,
     /// STLS (RFC 2595, section 4), port 110
     Pop3,
-    /// `StartTLS` (RFC 4511, section 4.14), port 389
+    /// The extended operation of RFC 4511, section 4.14, port 389
     Ldap,
 }
 

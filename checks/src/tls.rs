@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
+use openssl::pkey::Id;
 use openssl::ssl::{
     HandshakeError, ShutdownResult, Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslRef,
     SslSessionCacheMode, SslStream, SslVerifyMode, SslVersion,
@@ -128,6 +129,8 @@ pub struct Agreed {
     pub cipher: &'static str,
     /// Whether the protocol is TLS 1.0 or 1.1, which RFC 8996 forbids and Debian's clients refuse.
     pub is_outdated: bool,
+    /// The bits of the server's Diffie-Hellman key, where Debian's clients find them too few.
+    pub weak_exchange: Option<u32>,
 }
 
 /// Why there is no TLS.
@@ -249,8 +252,18 @@ impl Findings {
             protocol: ssl.version_str(),
             cipher: cipher.name(),
             is_outdated: matches!(ssl.version2(), Some(SslVersion::TLS1 | SslVersion::TLS1_1)),
+            weak_exchange: weak_exchange(ssl),
         });
     }
+}
+
+/// The bits of the server's Diffie-Hellman key, if they are below 2048. TLS 1.3 has no such groups (RFC 8446, section 4.2.7).
+fn weak_exchange(ssl: &SslRef) -> Option<u32> {
+    if ssl.version2() == Some(SslVersion::TLS1_3) {
+        return None;
+    }
+    let key = ssl.peer_tmp_key().ok()?;
+    (key.id() == Id::DH).then(|| key.bits()).filter(|&bits| bits < 2048)
 }
 
 impl Error {

@@ -11,6 +11,9 @@ use crate::tls::{self, Agreed, Findings};
 /// How many certificates of a chain are listed for who looks closer; a sound one has three or four.
 const LISTED: usize = 8;
 
+/// How many faulty certificates the first line names; a sound chain has no more.
+const TOLD: usize = 4;
+
 /// The days before the end that are asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -128,7 +131,7 @@ impl<'a> Judgement<'a> {
     }
 
     fn judge_connection(&mut self, result: Result<(), tls::Error>) {
-        let outdated = self.findings.agreed.as_ref().filter(|agreed| agreed.is_outdated);
+        let agreed = self.findings.agreed.as_ref();
         self.connection = match result {
             Ok(()) if self.findings.sent.is_empty() => {
                 Some((State::Critical, "the server shows no certificate".to_owned()))
@@ -142,7 +145,7 @@ impl<'a> Judgement<'a> {
             Err(error) => Some((State::Critical, error.to_string())),
             Ok(()) => None,
         }
-        .or_else(|| outdated.map(|agreed| (State::Critical, outdated_protocol(agreed))));
+        .or_else(|| agreed.and_then(weakness).map(|weakness| (State::Critical, weakness)));
     }
 
     fn days_left(&self, certificate: &X509Ref) -> Option<i64> {
@@ -159,7 +162,11 @@ impl<'a> Judgement<'a> {
                 .chain(self.connection.iter().map(|(state, _)| *state))
                 .chain([State::Ok]),
         );
-        let mut sentences: Vec<String> = faulty().map(sentence).collect();
+        let mut sentences: Vec<String> = faulty().take(TOLD).map(sentence).collect();
+        match faulty().count().saturating_sub(TOLD) {
+            0 => {}
+            more => sentences.push(format!("and {more} more certificates with faults")),
+        }
         if sentences.is_empty() && (self.connection.is_none() || self.note.is_some()) {
             sentences.extend(self.praise());
         }
@@ -210,7 +217,7 @@ impl<'a> Judgement<'a> {
             answer = answer.with_detail(&format!("{}, {}", agreed.protocol, agreed.cipher));
         }
         let sent = self.findings.sent.len();
-        answer = answer.with_detail(&format!("the server sends {sent} certificates"));
+        answer = answer.with_detail(&format!("certificates sent: {sent}"));
         for (depth, certificate) in self.findings.chain.iter().enumerate().take(LISTED) {
             let serial = certificate
                 .serial_number()
@@ -225,7 +232,7 @@ impl<'a> Judgement<'a> {
             ));
             if depth == 0 {
                 let names = shown::carried(certificate).names;
-                answer = answer.with_detail(&format!("carries {} names: {}", names.len(), names.join(", ")));
+                answer = answer.with_detail(&format!("names carried: {}: {}", names.len(), names.join(", ")));
             }
         }
         answer
@@ -262,7 +269,14 @@ fn span(certificate: &X509Ref) -> String {
     format!("valid from {} to {}", minute(shown::begin(certificate)), minute(shown::end(certificate)))
 }
 
-fn outdated_protocol(agreed: &Agreed) -> String {
-    let version = if agreed.protocol == "TLSv1.1" { "1.1" } else { "1.0" };
-    format!("the server speaks TLS {version} at most, which Debian's clients refuse (RFC 8996)")
+/// What Debian's clients refuse in what was agreed on.
+fn weakness(agreed: &Agreed) -> Option<String> {
+    if agreed.is_outdated {
+        let version = if agreed.protocol == "TLSv1.1" { "1.1" } else { "1.0" };
+        return Some(format!(
+            "the server speaks TLS {version} at most, which Debian's clients refuse (RFC 8996)"
+        ));
+    }
+    let bits = agreed.weak_exchange?;
+    Some(format!("the server's Diffie-Hellman key has {bits} bits, which Debian's clients refuse"))
 }

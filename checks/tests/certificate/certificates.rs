@@ -3,6 +3,7 @@
 use anyhow::Result;
 use auto_monitor_tests::servers::authority::{Authority, Request, rsa_key, self_signed};
 use auto_monitor_tests::servers::openssl_server::Options;
+use openssl::dh::Dh;
 use openssl::hash::MessageDigest;
 
 use crate::run::{NAME, Place};
@@ -140,6 +141,10 @@ fn strength(place: &Place, seen: &mut Seen) -> Result<()> {
     seen.add("with an RSA key of 1024 bits", &place.probe(&shown(&www.clone().key(&rsa_key(1024)?))?, &[])?);
     seen.add("with an RSA key of 2048 bits", &place.probe(&shown(&www.clone().key(&rsa_key(2048)?))?, &[])?);
     seen.add("signed with SHA-1", &place.probe(&shown(&www.clone().digest(MessageDigest::sha1()))?, &[])?);
+    // Nobody signs with MD5 and an elliptic key.
+    let between = place.authority.intermediate(&Request::named("RSA intermediate").key(&rsa_key(2048)?))?;
+    let files = place.files(&between.issue(&www.clone().digest(MessageDigest::md5()))?)?;
+    seen.add("signed with MD5", &place.probe(&Options::new(&files).any_strength(), &[])?);
     let between =
         place.authority.intermediate(&Request::named("SHA-1 intermediate").digest(MessageDigest::sha1()))?;
     let files = place.files(&between.issue(&www)?)?;
@@ -159,6 +164,16 @@ fn strength(place: &Place, seen: &mut Seen) -> Result<()> {
         "a good one, over TLS 1.2 alone",
         &place.probe(&Options::new(&files).arguments(&["-tls1_2"]), &[])?,
     );
+    let group = place.folder.path().join("group.pem");
+    std::fs::write(&group, Dh::get_1024_160()?.params_to_pem()?)?;
+    let weak = Options::new(&place.issue(&www.clone().key(&rsa_key(2048)?))?).arguments(&[
+        "-tls1_2",
+        "-dhparam",
+        &group.display().to_string(),
+        "-cipher",
+        "DHE:@SECLEVEL=0",
+    ]);
+    seen.add("a good one, and Diffie-Hellman with 1024 bits", &place.probe(&weak, &[])?);
     let demanding = Options::new(&files).demand_client_certificate();
     seen.add("a good one, and a client's is demanded (TLS 1.3)", &place.probe(&demanding, &[])?);
     let demanding = demanding.arguments(&["-tls1_2"]);
@@ -204,9 +219,9 @@ fn each_fault_has_a_line_that_says_what_to_do_and_verbose_shows_the_chain() -> R
     let shown = said.details.join("\n");
     for part in [
         "TLSv1.3, TLS_",
-        "sends 2 certificates",
+        "certificates sent: 2",
         "0: \"www",
-        "carries 1 names: www.example.org",
+        "names carried: 1: www.example.org",
         "1: intermediate \"Example intermediate\"",
         "2: root \"Example root\"",
         "serial ",
