@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::monitor::{LIST, Monitor};
 
-/// Peak memory of the check, in KiB.
+/// Peak memory of a check, in KiB.
 const MEMORY_MAX: u64 = 12 << 10;
 /// The processor's time. This is a build for tests, beside other tests; `make bench` holds the real one to 5 ms.
 const TIME_MAX: Duration = Duration::from_millis(50);

@@ -6,9 +6,11 @@ use std::thread;
 
 use auto_monitor_tests::servers::dovecot::{Dovecot, Options};
 
+use super::cost::measured;
+use super::hostile::MEMORY_MAX;
 use super::monitor::{
-    LIST, Monitor, NAME, PASSWORD, PLAIN_PASSWORD, PLAIN_USER, USER, certificate, dovecot, mail, missing,
-    with_token,
+    LIST, Monitor, NAME, PASSWORD, PLAIN_PASSWORD, PLAIN_USER, USER, answered, certificate, dovecot, mail,
+    missing, with_token,
 };
 
 /// Each with its protocol and options.
@@ -82,6 +84,7 @@ fn ten_thousand_other_mails_stay_to_the_byte() {
         with_token(&stranger.unknown(Some(LIST), 30 * 86_400, 3)),
         with_token(&monitor.sent("web1.example.org/other", 0)),
         mail(&format!("X-Long: {}", "x".repeat(20_000))),
+        mail(&format!("Auto-Monitor-Token: {forged}\nContent-Type: text/plain;{}", "\n x=y;".repeat(20_000))),
         b"From someone who has no idea\n".to_vec(),
         b"\xff\xfe\x00: \x1b[2J\n\n".to_vec(),
     ];
@@ -104,11 +107,15 @@ fn ten_thousand_other_mails_stay_to_the_byte() {
         for token in &ours {
             mailbox.put(&with_token(token)).unwrap();
         }
-        let answer = monitor.receive(protocol, address, &["--tls", "-t", "50"]);
+        let arguments = monitor.look(protocol, address, &["--tls", "-t", "50"]);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (output, used) = measured(&monitor.command("check_mailflow_receive", &arguments));
+        let answer = answered(&output);
+        assert!(used.memory <= MEMORY_MAX, "{} KiB", used.memory);
         answer.assert("OK", "logged in; 3 mails have arrived|arrived=3;;;0 known=2;;;0");
         assert!(answer.text.contains("1 mail removed, which are older than a week"), "{answer:?}");
         assert!(
-            answer.text.contains("1 mail with a token in this server's name that it did not make"),
+            answer.text.contains(" with a token in this server's name that it did not make"),
             "{answer:?}"
         );
         assert_eq!(mailbox.mails().unwrap(), others, "{protocol}");

@@ -13,14 +13,18 @@ use crate::tls::Stream;
 
 /// The longest line in bytes: the answer to a search in a mailbox with 100,000 mails of ours is no longer.
 const LINE_MAX: usize = 1 << 20;
-/// The longest literal in bytes; we ask for two header fields.
-const LITERAL_MAX: usize = 64 << 10;
+/// The longest literal that is passed on, in bytes and in lines: we ask for two header fields. Of a longer one, which is in
+/// somebody's mail and no fault of the server, nothing is.
+const LITERAL_MAX: usize = 4 << 10;
+const LITERAL_LINES_MAX: usize = 40;
 /// The most literals of one response.
 const LITERALS_MAX: usize = 4;
 /// The deepest brackets: what we ask for has two.
 const DEPTH_MAX: usize = 4;
 /// The most bytes of responses to one command, all in all: the crate keeps them, and copies them.
 const PASSED_MAX: usize = 2 << 20;
+/// The most lines of responses to one command that are passed on: after each, the crate parses the response anew.
+const PASSED_LINES_MAX: usize = 20_000;
 /// The most responses to one command: an answer for each of the mails that are asked for, and as many of other kinds.
 const RESPONSES_MAX: usize = 4000;
 /// How much of a line is repeated in an error.
@@ -43,6 +47,7 @@ pub struct Guard {
     responses: usize,
     /// How much was passed on since the command was sent.
     answered: usize,
+    lines_answered: usize,
 }
 
 impl Guard {
@@ -60,6 +65,7 @@ impl Guard {
             fresh: true,
             responses: 0,
             answered: 0,
+            lines_answered: 0,
         }
     }
 
@@ -110,13 +116,24 @@ impl Guard {
         }
     }
 
+    /// The next so many bytes, or nothing if they are too long.
     fn literal(&mut self, length: usize) -> Result<Vec<u8>, Error> {
-        while self.received.len() - self.taken < length {
-            self.receive()?;
+        let mut literal = Vec::new();
+        let mut left = length;
+        while left > 0 {
+            if self.taken == self.received.len() {
+                self.receive()?;
+            }
+            let piece = left.min(self.received.len() - self.taken);
+            if length <= LITERAL_MAX {
+                literal.extend_from_slice(&self.received[self.taken..self.taken + piece]);
+            }
+            self.taken += piece;
+            left -= piece;
         }
-        let end = self.taken + length;
-        let literal = self.received[self.taken..end].to_vec();
-        self.taken = end;
+        if lines(&literal) > LITERAL_LINES_MAX {
+            literal.clear();
+        }
         Ok(literal)
     }
 
@@ -162,14 +179,19 @@ impl Guard {
                 return Err(self.unexpected(&line, "a response in ASCII"));
             }
             depth = depth.and_then(|depth| deeper(depth, &line));
-            whole.extend_from_slice(&line);
-            whole.extend_from_slice(b"\r\n");
-            let Some(length) = announced_literal(&line) else { break };
+            let Some((before, length)) = announced_literal(&line) else {
+                whole.extend_from_slice(&line);
+                whole.extend_from_slice(b"\r\n");
+                break;
+            };
             literals += 1;
-            if length > LITERAL_MAX || literals > LITERALS_MAX {
-                return Err(self.too_much("four literals of 64 KiB in one response"));
+            if literals > LITERALS_MAX {
+                return Err(self.too_much("four literals in one response"));
             }
-            whole.extend(self.literal(length)?);
+            let literal = self.literal(length)?;
+            whole.extend_from_slice(before);
+            whole.extend_from_slice(format!("{{{}}}\r\n", literal.len()).as_bytes());
+            whole.extend(literal);
             line = self.line()?;
         }
         if !wanted {
@@ -179,8 +201,9 @@ impl Guard {
             return Err(self.unexpected(&whole, "a response without deep brackets"));
         }
         self.answered += whole.len();
-        if self.answered > PASSED_MAX {
-            return Err(self.too_much("2 MiB in answer to one command"));
+        self.lines_answered += lines(&whole);
+        if self.answered > PASSED_MAX || self.lines_answered > PASSED_LINES_MAX {
+            return Err(self.too_much("2 MiB or 20,000 lines in answer to one command"));
         }
         self.passed = whole;
         Ok(())
@@ -227,6 +250,7 @@ impl Guard {
         command.clone_into(&mut self.command);
         self.responses = 0;
         self.answered = 0;
+        self.lines_answered = 0;
         self.stream.stage(stage(command));
     }
 }
@@ -245,16 +269,20 @@ pub(super) fn stage(command: &str) -> &'static str {
     }
 }
 
-/// The length of the literal that a line ends with, if it does (section 4.3).
-fn announced_literal(line: &[u8]) -> Option<usize> {
-    let line = line.strip_suffix(b"}")?;
-    let at = line.iter().rposition(|&byte| byte == b'{')?;
-    let digits = std::str::from_utf8(&line[at + 1..]).ok()?;
+/// The length of the literal that a line ends with, if it does (section 4.3), and what stands before.
+fn announced_literal(line: &[u8]) -> Option<(&[u8], usize)> {
+    let inner = line.strip_suffix(b"}")?;
+    let at = inner.iter().rposition(|&byte| byte == b'{')?;
+    let digits = std::str::from_utf8(&inner[at + 1..]).ok()?;
     let digits = digits.strip_suffix('+').unwrap_or(digits);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    Some(digits.parse().unwrap_or(usize::MAX))
+    Some((&line[..at], digits.parse().unwrap_or(usize::MAX)))
+}
+
+fn lines(text: &[u8]) -> usize {
+    text.split(|&byte| byte == b'\n').count() - 1
 }
 
 /// How deep the brackets are at the end of a piece of a response; none when they were too deep in between.
@@ -305,9 +333,9 @@ mod tests {
 
     #[test]
     fn a_literal_is_announced_at_the_end_of_a_line() {
-        assert_eq!(announced_literal(b"* 1 FETCH (BODY[] {12}"), Some(12));
-        assert_eq!(announced_literal(b"x {4+}"), Some(4));
-        assert_eq!(announced_literal(b"x {99999999999999999999999}"), Some(usize::MAX));
+        assert_eq!(announced_literal(b"* 1 FETCH (BODY[] {12}"), Some((&b"* 1 FETCH (BODY[] "[..], 12)));
+        assert_eq!(announced_literal(b"x {4+}"), Some((&b"x "[..], 4)));
+        assert_eq!(announced_literal(b"{99999999999999999999999}"), Some((&b""[..], usize::MAX)));
         for none in [&b""[..], b"{}", b"x", b"{1} ", b"{a}", b"1}", b"{-1}"] {
             assert_eq!(announced_literal(none), None);
         }
