@@ -5,6 +5,7 @@
 
 mod certificate;
 mod directory;
+mod hostile;
 mod login;
 mod mail;
 mod port;
@@ -20,6 +21,7 @@ use monitoring_info::service::KINDS;
 const SCENARIOS: &[&str] = &[
     include_str!("certificate.rs"),
     include_str!("directory.rs"),
+    include_str!("hostile.rs"),
     include_str!("login.rs"),
     include_str!("mail.rs"),
     include_str!("port.rs"),

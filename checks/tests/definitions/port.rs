@@ -1,9 +1,10 @@
 //! `tcp`, `udp` and `ssh`: a port that somebody listens on, and an sshd.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use auto_monitor_tests::process::Process;
 use auto_monitor_tests::servers::authority::Request;
@@ -41,6 +42,13 @@ fn tcp_over_tls_is_a_handshake() {
     );
     site.is_critical(banner(b"hello\r\n"), "type = tcp\nport = PORT\nssl = True", "Cannot make SSL");
     site.is_critical(closed(), "type = tcp\nport = PORT\nssl = True", "Connection refused");
+    // Whoever writes after that gets SIGPIPE, mostly.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    thread::spawn(move || listener.incoming().for_each(drop));
+    for _ in 0..10 {
+        site.is_critical(at, "type = tcp\nport = PORT\nssl = True", "Cannot make SSL");
+    }
 }
 
 #[test]
