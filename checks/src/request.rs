@@ -196,7 +196,8 @@ fn status(line: &str) -> Option<(u16, &str)> {
 fn header(dialogue: &mut Dialogue) -> Result<Option<String>, ConnectionError> {
     let mut location = None;
     for _ in 0..FIELDS_MAX {
-        let line = dialogue.line()?;
+        // Fields that are longer than a line of a dialogue are common: cookies, whole policies.
+        let line = dialogue.start_of_line()?;
         if line.is_empty() {
             return Ok(location);
         }

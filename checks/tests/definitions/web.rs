@@ -151,12 +151,14 @@ fn it_works_over_ipv6() {
 }
 
 /// Answers every request so, then goes on with it for ever: keeps the connection, or sends again and again.
-fn endless(answer: &'static str, again: &'static [u8]) -> SocketAddr {
+fn endless(answer: &str, again: &'static [u8]) -> SocketAddr {
+    let answer = answer.to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
+            let answer = answer.clone();
             thread::spawn(move || {
                 let _ = stream.read(&mut [0; 4096]);
                 let _ = stream.write_all(answer.as_bytes());
@@ -182,12 +184,19 @@ fn servers_of_other_ages_and_manners() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi", b""),
         ("HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 8192]),
         ("HTTP/1.1 304 Not Modified\r\n\r\n", b""),
+        ("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", b""),
+        (&format!("HTTP/1.1 200 OK\r\nSet-Cookie: {}\r\nX: y\r\n\r\n", "x".repeat(30_000)), b""),
     ] {
         let verdict = site.probe(endless(answer, again), "type = http\nport = PORT", None);
         assert_eq!(verdict.state, State::Ok, "{answer}: {}", verdict.text);
         assert!(verdict.wall < quick, "{answer}: {:?}", verdict.wall);
     }
-    for answer in ["HTTP/1.1 999 x\r\n\r\n", "HTTP/1.1\r\n\r\n", "<html>\r\n\r\n", "HTTP/1.1 500 2\r\n\r\n"] {
+    for answer in [
+        "HTTP/1.1 999 x\r\n\r\n",
+        "HTTP/1.1\r\n\r\n",
+        "<html>\r\n\r\n",
+        "HTTP/1.1 404 HTTP/1.1 200 OK\r\n\r\n",
+    ] {
         site.is_critical(endless(answer, b""), "type = http\nport = PORT", "");
     }
     site.is_critical(closed(), "type = http\nport = PORT", "Connection refused");
