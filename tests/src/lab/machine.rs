@@ -23,9 +23,6 @@ const COMMAND_SECONDS: &str = "300";
 const LONGEST_NAME: usize = 12;
 /// Before systemd's own 80-container-host0.network, which asks for DHCP.
 const CONFIGURATION: &str = "/etc/systemd/network/10-lab.network";
-/// Where libfaketime takes its orders from.
-const FAKETIME: &str = "/etc/faketimerc";
-const PRELOAD: &str = "/etc/ld.so.preload";
 
 /// A Debian machine. It is switched off when it is dropped.
 #[derive(Debug)]
@@ -123,7 +120,7 @@ impl Machine {
         let console = self.enclosure.outside(&self.folder("console.log"));
         let console = File::options().create(true).append(true).open(&console)?;
         let mut container = self.enclosure.container(&self.name)?;
-        container.args(["--boot", "--console=read-only"]);
+        container.args(["--boot", "--console=read-only"]).env("TERM", "dumb");
         container.arg(format!("--network-bridge={BRIDGE}"));
         container.arg(format!("--directory={}", self.folder("root")));
         container.stdout(console.try_clone()?).stderr(console);
@@ -277,22 +274,36 @@ impl Machine {
         Ok(())
     }
 
-    /// Sets the clock off by so many seconds, for whatever is started from now on; 0 sets it right again.
+    /// Runs a command by a clock that is so many seconds fast, or slow.
     ///
     /// The kernel has one clock of the day for all: time namespaces (`time_namespaces(7)`) hold only the monotonic clocks.
-    /// So this is libfaketime's: programs that are linked dynamically see the shifted time, those that run already do not
-    /// (restart the unit), and neither do the kernel's own time stamps of files, nor the journal's.
+    /// So this is libfaketime's, which programs that are linked dynamically see, with all that they start; but not who is
+    /// asked to do something for them, as systemd is, nor the time stamps of files and of the journal. A whole machine
+    /// cannot be shifted: systemd does not survive it.
     ///
     /// # Errors
-    /// The files cannot be written.
-    pub fn shift_clock(&self, seconds: i64) -> Result<()> {
-        if seconds == 0 {
-            self.write(PRELOAD, 0o644, b"")?;
-            return self.write(FAKETIME, 0o644, b"+0\n");
-        }
-        let found = self.expect(0, &["sh", "-c", "ls /usr/lib/*/faketime/libfaketime.so.1"])?.output;
-        self.write(FAKETIME, 0o644, format!("{seconds:+}\n").as_bytes())?;
-        self.write(PRELOAD, 0o644, found.as_bytes())
+    /// The machine does not run.
+    pub fn run_shifted(&self, seconds: i64, words: &[&str]) -> Result<Said> {
+        let clock = shifted_clock(seconds);
+        let mut whole = vec!["env"];
+        whole.extend(clock.iter().map(String::as_str));
+        whole.extend(words);
+        self.run(&whole)
+    }
+
+    /// Restarts a unit by a clock that is so many seconds fast, or slow, or by the right one (0), until it is told
+    /// otherwise, over boots. What [`Machine::run_shifted`] says holds here.
+    ///
+    /// # Errors
+    /// systemd does not restart it.
+    pub fn restart_shifted(&self, seconds: i64, unit: &str) -> Result<()> {
+        let clock: Vec<String> = if seconds == 0 { Vec::new() } else { shifted_clock(seconds).into() };
+        let settings: String = clock.iter().map(|setting| ["Environment=", setting, "\n"].concat()).collect();
+        let file = format!("/etc/systemd/system/{unit}.d/lab-clock.conf");
+        self.write(&file, 0o644, format!("[Service]\n{settings}").as_bytes())?;
+        self.expect(0, &["systemctl", "daemon-reload"])?;
+        self.expect(0, &["systemctl", "restart", unit])?;
+        Ok(())
     }
 
     /// What is on its disk now. Shut it down or switch it off first: so do those who want their backup back.
@@ -368,9 +379,11 @@ impl Machine {
         self.running().is_some()
     }
 
-    /// What it has written to its console.
+    /// The end of what it has written to its console, for an error.
     fn console(&self) -> String {
-        console(&self.enclosure, &self.name)
+        let text = console(&self.enclosure, &self.name);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
@@ -383,6 +396,16 @@ impl Drop for Machine {
     fn drop(&mut self) {
         self.switch_off();
     }
+}
+
+/// The environment of a shifted clock. The monotonic clocks stay right: timeouts are not what is tried.
+fn shifted_clock(seconds: i64) -> [String; 3] {
+    [
+        // The dynamic linker puts the architecture's folder in the place of $LIB, see ld.so(8).
+        "LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1".to_owned(),
+        format!("FAKETIME={seconds:+}"),
+        "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
+    ]
 }
 
 /// What leads into a machine, before the words of a command.
