@@ -22,10 +22,10 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, ensure};
 
 pub use base::{Base, Recipe};
 pub use machine::{Backup, Link, Machine};
@@ -66,7 +66,7 @@ impl Lab {
     /// A name does not suit or is taken, or a machine does not boot.
     pub fn boot<const N: usize>(&self, names: [&str; N]) -> Result<[Machine; N]> {
         let booted = self.boot_all(&names)?;
-        booted.try_into().map_err(|_| anyhow::anyhow!("there are not as many machines as names"))
+        booted.try_into().map_err(|_| anyhow!("there are not as many machines as names"))
     }
 
     /// As [`Lab::boot`], where the number of machines is not known beforehand.
@@ -77,7 +77,7 @@ impl Lab {
         let mut new = Vec::new();
         for &name in names {
             let mut all = self.machines();
-            anyhow::ensure!(all.iter().all(|(other, _)| other != name), "there is a machine {name} already");
+            ensure!(all.iter().all(|(other, _)| other != name), "there is a machine {name} already");
             let number = u8::try_from(all.len() + 1).ok().filter(|&number| number < u8::MAX);
             let number = number.context("a lab has at most 254 machines")?;
             new.push(Machine::assemble(&self.enclosure, self.network, name, number)?);
@@ -116,13 +116,15 @@ impl Lab {
         let _ = fs::remove_dir_all(&kept);
         fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
         for (name, _) in self.machines().iter() {
-            fs::write(kept.join(format!("{name}.journal")), machine::journal(&self.enclosure, name, &[])?)?;
+            let journal = machine::journal(&self.enclosure, name, &[]);
+            let journal = journal.unwrap_or_else(|error| format!("{error:#}\n"));
+            fs::write(kept.join(format!("{name}.journal")), journal)?;
             fs::write(kept.join(format!("{name}.console")), machine::console(&self.enclosure, name))?;
         }
         Ok(kept)
     }
 
-    fn machines(&self) -> std::sync::MutexGuard<'_, Vec<(String, u8)>> {
+    fn machines(&self) -> MutexGuard<'_, Vec<(String, u8)>> {
         self.machines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,8 @@
 //! values of this library: each process is told by the kernel when its parent dies, so that not even a killed
 //! demonstration leaves anything behind.
 //!
+//! What happens to a whole host (packages, units, multicast) needs one that is booted: that is [`lab`], which needs root.
+//!
 //! This is a harness for binaries and tests, so its errors are `anyhow`'s: nobody matches on them, a person reads them.
 
 pub mod expectation;

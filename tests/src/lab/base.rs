@@ -133,7 +133,11 @@ impl Base {
         let bases = super::folder();
         fs::create_dir_all(&bases).with_context(|| format!("cannot make the folder {}", bases.display()))?;
         let lock = File::create(bases.join("lock"))?;
-        flock(&lock, FlockOperation::LockExclusive).context("cannot wait for the one who makes a base")?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            eprintln!("lab: waiting for the one who makes a base");
+            flock(&lock, FlockOperation::LockExclusive)
+                .context("cannot wait for the one who makes a base")?;
+        }
 
         let base = Self { folder: bases.join(recipe.key(&suite)) };
         if !base.folder.exists() {

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Child;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::enclosure::{BASE, BRIDGE, Enclosure, HOSTS, MACHINES, process_one_below};
 use super::network::{DOMAIN, Network};
@@ -40,6 +41,8 @@ struct Running {
     nspawn: Child,
     /// Its process 1, by the id that it has on this computer.
     leader: i32,
+    /// The same, and never another process that got the id later.
+    descriptor: OwnedFd,
 }
 
 /// How a machine is connected.
@@ -131,7 +134,10 @@ impl Machine {
             }
             Ok(process_one_below(nspawn.id(), 2).ok_or_else(|| "none".to_owned()))
         })?;
-        *running = Some(Running { nspawn, leader });
+        let descriptor = Pid::from_raw(leader).context("a process has an id")?;
+        let descriptor =
+            pidfd_open(descriptor, PidfdFlags::empty()).context("the machine's process 1 ended")?;
+        *running = Some(Running { nspawn, leader, descriptor });
         Ok(())
     }
 
@@ -179,10 +185,7 @@ impl Machine {
     pub fn switch_off(&self) {
         let mut running = self.running();
         if let Some(system) = running.as_mut() {
-            let ended = matches!(system.nspawn.try_wait(), Ok(Some(_)));
-            if let (false, Some(leader)) = (ended, Pid::from_raw(system.leader)) {
-                let _ = kill_process(leader, Signal::KILL);
-            }
+            let _ = pidfd_send_signal(&system.descriptor, Signal::KILL);
             let _ = system.nspawn.wait();
         }
         *running = None;
@@ -386,7 +389,7 @@ impl Machine {
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
         // A thread that panicked has changed nothing by halves: it is one assignment.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
