@@ -26,8 +26,23 @@ const START: Duration = Duration::from_secs(10);
 /// # Errors
 /// The address is not one of this machine.
 pub fn free_port(address: IpAddr) -> Result<u16> {
-    let listener = TcpListener::bind((address, 0)).with_context(|| format!("cannot listen on {address}"))?;
-    Ok(listener.local_addr()?.port())
+    free_ports(address).map(|[port]| port)
+}
+
+/// Several of them, each another: asked for one by one, the kernel may give the same again.
+///
+/// # Errors
+/// As [`free_port`].
+pub fn free_ports<const COUNT: usize>(address: IpAddr) -> Result<[u16; COUNT]> {
+    let mut ports = [0; COUNT];
+    let mut listeners = Vec::new();
+    for port in &mut ports {
+        let listener =
+            TcpListener::bind((address, 0)).with_context(|| format!("cannot listen on {address}"))?;
+        *port = listener.local_addr()?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
 }
 
 /// Waits until a process listens.

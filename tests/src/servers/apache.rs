@@ -22,7 +22,7 @@ use super::account::{is_root, make_passable};
 use super::authority::Files;
 use super::own_address;
 use crate::process::Process;
-use crate::service::{free_port, wait_until_it_listens};
+use crate::service::{free_ports, wait_until_it_listens};
 
 const PROGRAM: &str = "/usr/sbin/apache2";
 /// Written by the server, one request a line, see [`Request`].
@@ -73,17 +73,17 @@ impl Apache {
     pub fn start(folder: &Path, options: &Options) -> Result<Self> {
         make_passable(folder)?;
         let address = own_address();
-        let socket = || Ok::<_, anyhow::Error>(SocketAddr::new(address, free_port(address)?));
+        let [http, https] = free_ports(address)?.map(|port| SocketAddr::new(address, port));
         let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
-        let socket_v6 = || free_port(v6).map(|port| SocketAddr::new(v6, port)).ok();
+        let sockets_v6 = free_ports(v6).map(|ports| ports.map(|port| SocketAddr::new(v6, port))).ok();
         let mut apache = Self {
             folder: folder.to_owned(),
             process: None,
             address,
-            http: socket()?,
-            https: socket()?,
-            http_v6: socket_v6(),
-            https_v6: socket_v6(),
+            http,
+            https,
+            http_v6: sockets_v6.map(|[http, _]| http),
+            https_v6: sockets_v6.map(|[_, https]| https),
         };
         apache.configure(options)?;
         apache.start_again()?;

@@ -14,7 +14,7 @@ use super::maildir::Maildir;
 use super::{PATIENCE, own_address};
 use crate::patience::wait_for;
 use crate::process::Process;
-use crate::service::free_port;
+use crate::service::free_ports;
 
 const PROGRAM: &str = "/usr/sbin/dovecot";
 const CONFIGURATION: &str = include_str!("dovecot/dovecot.conf");
@@ -62,17 +62,18 @@ impl Dovecot {
         make_passable(folder)?;
         let account = Account::of_package("dovecot")?;
         let address = own_address();
-        let socket = || Ok::<_, anyhow::Error>(SocketAddr::new(address, free_port(address)?));
+        let [imap, imaps, pop3, pop3s, lmtp] =
+            free_ports(address)?.map(|port| SocketAddr::new(address, port));
         let mut dovecot = Self {
             folder: folder.to_owned(),
             account,
             process: None,
             address,
-            imap: socket()?,
-            imaps: socket()?,
-            pop3: socket()?,
-            pop3s: socket()?,
-            lmtp: socket()?,
+            imap,
+            imaps,
+            pop3,
+            pop3s,
+            lmtp,
         };
         dovecot.configure(options)?;
         dovecot.start_again()?;

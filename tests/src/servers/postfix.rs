@@ -16,7 +16,7 @@ use super::authority::Files;
 use super::{PATIENCE, own_address};
 use crate::patience::wait_for;
 use crate::process::Process;
-use crate::service::{free_port, wait_until_it_listens};
+use crate::service::{free_ports, wait_until_it_listens};
 
 /// Postfix's first process.
 const PROGRAM: &str = "/usr/lib/postfix/sbin/master";
@@ -82,8 +82,7 @@ impl Postfix {
         // Postfix compares paths, and a folder may be reached by a link.
         let folder = folder.canonicalize()?;
         let address = own_address();
-        let (smtp, smtps) =
-            (SocketAddr::new(address, free_port(address)?), SocketAddr::new(address, free_port(address)?));
+        let [smtp, smtps] = free_ports(address)?.map(|port| SocketAddr::new(address, port));
         let mut postfix = Self { folder, process: None, address, smtp, smtps };
         postfix.configure(options)?;
         postfix.command("postfix", &["check"])?;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use super::authority::Files;
 use super::own_address;
 use crate::process::Process;
-use crate::service::{free_port, wait_until_it_listens};
+use crate::service::{free_ports, wait_until_it_listens};
 
 const PROGRAM: &str = "/usr/sbin/slapd";
 /// The entry above all others.
@@ -50,8 +50,7 @@ impl Slapd {
     /// It does not start.
     pub fn start(folder: &Path, options: &Options) -> Result<Self> {
         let address = own_address();
-        let (ldap, ldaps) =
-            (SocketAddr::new(address, free_port(address)?), SocketAddr::new(address, free_port(address)?));
+        let [ldap, ldaps] = free_ports(address)?.map(|port| SocketAddr::new(address, port));
         let tls = options.tls.is_some();
         let mut slapd = Self { folder: folder.to_owned(), process: None, address, ldap, ldaps, tls };
         slapd.configure(options)?;
