@@ -131,11 +131,12 @@ fn look(arguments: &Arguments, name: &str) -> Result<(Findings, Result<(), tls::
     let deadline = arguments.basics.deadline();
     let port = arguments.port.unwrap_or_else(|| arguments.starttls.map_or(443, Upgrade::port));
     let endpoint = Endpoint { host: arguments.host.clone(), port };
+    // First, as long as there is but one thread: a name is resolved in another.
+    let context = Context::to_judge(&arguments.basics.root).map_err(tls::Error::from)?;
     let mut connection = Connection::open(&endpoint, deadline)?;
     if let Some(upgrade) = arguments.starttls {
         connection = upgrade.request(connection).map_err(hinted)?;
     }
-    let context = Context::to_judge(&arguments.basics.root).map_err(tls::Error::from)?;
     let begun = Instant::now();
     let (findings, stream) = tls::secure(connection, &context, name);
     let handshake = begun.elapsed();
