@@ -1,8 +1,10 @@
 //! Certificates that are good, and ones that are wrong in one thing, shown by OpenSSL's own server.
 
+use std::process::Command;
+
 use anyhow::Result;
 use auto_monitor_tests::servers::authority::{Authority, Request, rsa_key, self_signed};
-use auto_monitor_tests::servers::openssl_server::Options;
+use auto_monitor_tests::servers::openssl_server::{OpensslServer, Options};
 use openssl::dh::Dh;
 use openssl::hash::MessageDigest;
 
@@ -228,5 +230,25 @@ fn each_fault_has_a_line_that_says_what_to_do_and_verbose_shows_the_chain() -> R
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+    Ok(())
+}
+
+#[test]
+fn what_an_administrator_forbids_his_own_programs_hides_nothing() -> Result<()> {
+    let place = Place::new()?;
+    let strict = place.folder.path().join("openssl.cnf");
+    std::fs::write(
+        &strict,
+        "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMinProtocol = TLSv1.3\nGroups = X448\n",
+    )?;
+    let options = Options::new(&place.issue(&good(NAME))?).arguments(&["-tls1_2", "-groups", "P-256"]);
+    let server = OpensslServer::start(place.folder.path(), &options)?;
+    let (ip, port) = (server.address().ip().to_string(), server.address().port().to_string());
+    let output = Command::new(env!("CARGO_BIN_EXE_check_certificate"))
+        .args(["-H", &ip, "-p", &port, "--hostname", NAME, "--root"])
+        .arg(place.folder.path())
+        .env("OPENSSL_CONF", strict)
+        .output()?;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     Ok(())
 }
