@@ -106,11 +106,11 @@ fn a_server_that_stops_after_any_step_is_told_by_what_it_did_not_do() {
             if stalls {
                 steps.push(Stall);
             }
-            let ending = if stalls { "timed out after 1 s" } else { "the server closed the connection" };
+            let ending = if stalls { "timed out after 3 s" } else { "the server closed the connection" };
             checks.push(thread::spawn(move || {
-                let ran = check_port(protocol, serve(&steps), &[&["-t", "1"], more].concat());
+                let ran = check_port(protocol, serve(&steps), &[&["-t", "3"], more].concat());
                 assert_eq!(ran.text, format!("CRITICAL: {ending} while {stage}"));
-                assert!(ran.wall < Duration::from_secs(5), "{:?}", ran.wall);
+                assert!(ran.wall < Duration::from_secs(15), "{:?}", ran.wall);
             }));
         }
     };
@@ -178,7 +178,7 @@ fn a_server_that_never_ends_is_not_listened_to_for_ever() {
     for (protocol, more, steps, expected) in cases {
         let ran = check_within_memory(protocol, serve(steps), more);
         assert!(ran.text.starts_with(expected), "{}", ran.text);
-        assert!(ran.wall < Duration::from_secs(3), "{:?}: {}", ran.wall, ran.text);
+        assert!(ran.wall < Duration::from_secs(8), "{:?}: {}", ran.wall, ran.text);
         assert!(ran.text.len() < 1100, "{}", ran.text);
     }
 }
