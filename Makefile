@@ -59,8 +59,7 @@ lab: lab-setup
 	@$(SUDO) $(BUILT)/debug/lab $(LAB)
 
 lab-test: lab-setup
-	$(CARGO) test --locked --package auto-monitor-tests --features lab --test lab \
-	    $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
+	$(CARGO) test --locked --package auto-monitor-tests --features lab --test lab $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 
 bench: servers
 	$(CARGO) build --locked --workspace --bins --release

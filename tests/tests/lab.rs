@@ -183,6 +183,19 @@ fn disks_are_restored_and_replaced() -> Result<()> {
 }
 
 #[test]
+fn apt_installs_where_systemd_does_not_run() -> Result<()> {
+    let lab = lab(Network::Dual)?;
+    let [machine] = lab.boot(["image"])?;
+    machine.shut_down()?;
+    let said = machine.run_unbooted(&["apt-get", "--quiet", "--yes", "install", "cron", "rsync"])?;
+    assert_eq!(said.status, Some(0), "{said}");
+    assert_eq!(machine.run_unbooted(&["test", "-d", "/run/systemd/system"])?.status, Some(1));
+    machine.boot()?;
+    machine.expect(0, &["rsync", "--version"])?;
+    lab.end()
+}
+
+#[test]
 fn clocks_are_shifted() -> Result<()> {
     const DAY: i64 = 86_400;
     let lab = lab(Network::Dual)?;

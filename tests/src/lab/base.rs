@@ -319,20 +319,10 @@ impl Workshop {
 /// A program that ends when this one does. It runs at most as long as the thread that starts it and waits for it.
 const ON_ITS_OWN: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 
-/// Runs a program in the root, which nothing has booted.
+/// Runs a program in the root, which nothing has booted; it must succeed.
 fn in_root(inside: &Enclosure, words: &[&str]) -> Result<()> {
-    let mut container = inside.container("base")?;
-    container.args(["--private-network", "--as-pid2", "--pipe"]);
-    container.arg(format!("--directory={BASE}"));
-    container.args(["--setenv=DEBIAN_FRONTEND=noninteractive", "--setenv=LC_ALL=C.UTF-8", "--"]).args(words);
-    let output = container.output().context("cannot run systemd-nspawn")?;
-    ensure!(
-        output.status.success(),
-        "{} in the new root failed:\n{}{}",
-        words.join(" "),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let said = inside.run_unbooted("base", BASE, words)?;
+    ensure!(said.status == Some(0), "{} in the new root failed:\n{said}", words.join(" "));
     Ok(())
 }
 

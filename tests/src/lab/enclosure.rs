@@ -135,6 +135,23 @@ impl Enclosure {
         Ok(command)
     }
 
+    /// Runs a command in a root that is not booted: no systemd is there, nor a network, as in the containers and chroots
+    /// that images are built in.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(super) fn run_unbooted(&self, name: &str, root: &str, words: &[&str]) -> Result<Said> {
+        let mut container = self.container(name)?;
+        container.args(["--private-network", "--as-pid2", "--pipe"]);
+        container.arg(format!("--directory={root}"));
+        container
+            .args(["--setenv=DEBIAN_FRONTEND=noninteractive", "--setenv=LANG=C.UTF-8", "--"])
+            .args(words);
+        let output = container.output().context("cannot run systemd-nspawn")?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Said { status: output.status.code(), output: text(&output.stdout), errors: text(&output.stderr) })
+    }
+
     /// Where something inside is seen from outside. Nothing that a machine can write may stand on the way: a link in
     /// it would lead to the files of this computer.
     pub(super) fn outside(&self, inside: &str) -> PathBuf {

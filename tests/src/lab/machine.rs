@@ -216,6 +216,16 @@ impl Machine {
         self.command(words)?.expect(status).with_context(|| format!("on {}", self.name))
     }
 
+    /// Runs a command on it while it is not booted: no systemd is there, nor a network, as in the containers and chroots
+    /// that images are built in. Nobody is there to answer apt's questions.
+    ///
+    /// # Errors
+    /// It runs.
+    pub fn run_unbooted(&self, words: &[&str]) -> Result<Said> {
+        ensure!(!self.runs(), "{} runs; shut it down first", self.name);
+        self.enclosure.run_unbooted(&self.name, &self.folder("root"), words)
+    }
+
     /// Installs packages of the archive as `apt install` does where nobody is there to answer.
     ///
     /// # Errors
