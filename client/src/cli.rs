@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use jiff::civil::Date;
 use monitoring_info::host::NameError;
 use monitoring_info::overrides::Pattern;
@@ -136,6 +136,21 @@ pub enum Command {
         #[arg(value_name = "NAME", value_parser = pattern)]
         name: Pattern,
     },
+    /// Say that what follows on this host is no fault, or that it is over
+    ///
+    /// The servers have their monitoring engine alarm nobody of this host and its services meanwhile. It ends by itself,
+    /// so whoever says begin need not live to say end.
+    Maintenance {
+        /// Whether it begins or ends
+        #[arg(value_name = "begin|end")]
+        change: Change,
+        /// How long it lasts at most, like 30m or 2h; up to 4h
+        #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "30m")]
+        duration: Duration,
+        /// For packaging: keep to `maintenance` in client.conf, ask nobody, and let nothing of it be a failure
+        #[arg(long)]
+        unattended: bool,
+    },
     /// Tell every monitoring server that this host is to be watched no longer
     Deregister,
     /// Write documentation and completions made from this program
@@ -145,6 +160,15 @@ pub enum Command {
         #[command(subcommand)]
         what: Generate,
     },
+}
+
+/// What is said of maintenance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Change {
+    /// It begins.
+    Begin,
+    /// It is over.
+    End,
 }
 
 /// What can be generated.
@@ -170,6 +194,7 @@ pub enum Generate {
 /// Reads `30s`, `10m`, `24h` or `3d`.
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no duration; write one like 30s, 10m, 24h or 3d");
+    let text = text.strip_suffix("in").filter(|rest| rest.ends_with('m')).unwrap_or(text);
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds: u64 = match unit {
         's' => 1,
@@ -205,8 +230,9 @@ mod tests {
     #[test]
     fn durations_are_a_number_and_a_unit() {
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("30min"), Ok(Duration::from_secs(1800)));
         assert_eq!(duration("3d"), Ok(Duration::from_secs(259_200)));
-        for bad in ["", "s", "30", "-1s", "1 h", "1w", "ä", "99999999999s"] {
+        for bad in ["", "s", "30", "-1s", "1 h", "1w", "3in", "min", "ä", "99999999999s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

@@ -31,7 +31,7 @@ pub struct Key {
 }
 
 /// All keys.
-pub static KEYS: [Key; 7] = [
+pub static KEYS: [Key; 8] = [
     Key {
         name: "server",
         value: "[USER@]HOST[:PORT], …",
@@ -68,6 +68,12 @@ pub static KEYS: [Key; 7] = [
         summary: "Each becomes a host group of the monitoring engine, auto-monitor-tag-TAG. Default: none.",
     },
     Key {
+        name: "maintenance",
+        value: "yes or no",
+        summary: "Whether packaging tells the servers that this host is under maintenance while it works, so that nobody \
+                  is alarmed. Default: yes.",
+    },
+    Key {
         name: "bind-address",
         value: "ADDRESS",
         summary: "The address of this host that connections to servers are made from. Default: the system's choice.",
@@ -89,6 +95,8 @@ pub struct Configuration {
     pub fingerprints: Vec<(Option<String>, Fingerprint)>,
     /// Whether an unknown server is trusted at first contact.
     pub trust_on_first_use: bool,
+    /// Whether packaging says nothing of maintenance.
+    pub without_maintenance: bool,
     /// The source address of connections.
     pub bind_address: Option<IpAddr>,
 }
@@ -190,14 +198,10 @@ impl Reader {
                 self.configuration.bind_address = self.one(entry, "give an address of this host");
             }
             "server-fingerprint" => self.fingerprints(entry),
-            "trust-on-first-use" => match value::boolean(&entry.value) {
-                Some(flag) => self.configuration.trust_on_first_use = flag,
-                None => self.fault(
-                    entry.value_place,
-                    format!("{} is no boolean", quoted(&entry.value)),
-                    "write `yes` or `no`",
-                ),
-            },
+            "trust-on-first-use" => {
+                self.configuration.trust_on_first_use = self.boolean(entry).unwrap_or(false);
+            }
+            "maintenance" => self.configuration.without_maintenance = self.boolean(entry) == Some(false),
             other => {
                 let names = || KEYS.iter().map(|key| key.name);
                 let help = suggestion(other, names()).map_or_else(
@@ -207,6 +211,15 @@ impl Reader {
                 self.fault(entry.key_place, format!("unknown key {}", quoted(other)), help);
             }
         }
+    }
+
+    fn boolean(&mut self, entry: &Entry) -> Option<bool> {
+        let flag = value::boolean(&entry.value);
+        if flag.is_none() {
+            let message = format!("{} is no boolean", quoted(&entry.value));
+            self.fault(entry.value_place, message, "write `yes` or `no`");
+        }
+        flag
     }
 
     fn one<T: FromStr<Err: fmt::Display>>(&mut self, entry: &Entry, help: &str) -> Option<T> {

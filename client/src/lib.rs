@@ -25,6 +25,7 @@ pub mod failure;
 pub mod generate;
 pub mod identity;
 pub mod layers;
+pub mod maintenance;
 pub mod packages;
 pub mod password;
 pub mod register;
@@ -74,6 +75,9 @@ fn dispatch(arguments: Arguments, screen: Screen) -> Result<Status, Failure> {
         }
         Command::Enrol { target, fingerprint, unattended } => {
             enrol::run(root, screen, target.as_deref(), fingerprint, unattended)
+        }
+        Command::Maintenance { change, duration, unattended } => {
+            maintenance::run(root, screen, change, duration, unattended)
         }
         Command::Watch => watch::run(root, screen),
         Command::Discover => discover::run(root, screen),

@@ -11,6 +11,7 @@ pub mod fingerprint;
 pub mod host;
 pub mod ini;
 pub mod mail;
+pub mod maintenance;
 pub mod overrides;
 pub mod probe;
 pub mod published;

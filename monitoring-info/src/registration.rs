@@ -19,6 +19,7 @@ use crate::definition::{self, About, Definition};
 use crate::diagnostic::Severity;
 use crate::host::{HostName, SERVICE_NAME_MAX, ServiceName, Tag, is_unprintable, quoted};
 use crate::ini::VALUE_MAX;
+use crate::maintenance;
 use crate::service::{Kind, PASSWORD_FILE};
 
 /// The version of the documents that this code writes.
@@ -48,13 +49,16 @@ pub enum Verb {
     Register,
     /// What does the server know of this host?
     Status,
+    /// Alarm nobody of this host for a while.
+    Maintenance,
     /// Watch this host no longer.
     Deregister,
 }
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 4] = [Self::Enrol, Self::Register, Self::Status, Self::Deregister];
+    pub const ALL: [Self; 5] =
+        [Self::Enrol, Self::Register, Self::Status, Self::Maintenance, Self::Deregister];
 
     /// The word.
     #[must_use]
@@ -63,6 +67,7 @@ impl Verb {
             Self::Enrol => "enrol",
             Self::Register => "register",
             Self::Status => "status",
+            Self::Maintenance => "maintenance",
             Self::Deregister => "deregister",
         }
     }
@@ -92,13 +97,16 @@ pub struct Request {
     /// `register`: the host's whole set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Registration>,
+    /// `maintenance`: whether it begins or ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<maintenance::Change>,
 }
 
 impl Request {
     /// A request with nothing but the name.
     #[must_use]
     pub fn new(name: HostName) -> Self {
-        Self { version: VERSION, name, address: None, secret: None, registration: None }
+        Self { version: VERSION, name, address: None, secret: None, registration: None, maintenance: None }
     }
 }
 
@@ -273,6 +281,9 @@ pub struct Reply {
     /// What became of this host when the server last published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publication: Option<Publication>,
+    /// `maintenance`: what is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<maintenance::Standing>,
 }
 
 /// A key's standing with the server.
@@ -384,6 +395,7 @@ impl Reply {
             unchanged: false,
             refused: Vec::new(),
             publication: None,
+            maintenance: None,
         }
     }
 

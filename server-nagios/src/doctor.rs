@@ -22,7 +22,7 @@ use crate::paths::Paths;
 use crate::publish;
 use crate::publish::generation::Manifest;
 use crate::target::nagios::Nagios;
-use crate::target::{Running, Target};
+use crate::target::{self, Running, Target};
 use crate::{BAD_NEWS, Context, administrator, cli, registry};
 
 /// Less free space than this cannot hold a few generations.
@@ -351,6 +351,16 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
     match target.running() {
         Running::Yes { process } => {
             findings.push(well("Nagios", format!("runs, process {process}")));
+            findings.push(match target::deaf(paths, configuration) {
+                None => well("maintenance", "Nagios can be told of it"),
+                // An administrator may want it so; hosts under maintenance then cause alarms.
+                Some(reason) => Finding {
+                    next: Some(
+                        "until then, an upgrade that restarts a service may raise an alarm".to_owned(),
+                    ),
+                    ..well("maintenance", reason)
+                },
+            });
             if published {
                 match Manifest::current(paths) {
                     Ok(manifest) => {

@@ -114,6 +114,16 @@ const SECTIONS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "MAINTENANCE",
+        &[
+            "`auto-monitor maintenance begin` on a host, which packaging runs before an upgrade, has `publish --watch` \
+             schedule a fixed downtime for the host and its services, of half an hour or what was asked for, up to 4 \
+             hours; `end` takes it back. Downtimes that somebody else has scheduled are left alone. Nagios is told by \
+             its command_file, where the account that the state folder belongs to must be able to write; with \
+             check_external_commands=0 it cannot be told, and `doctor` says so.",
+        ],
+    ),
+    (
         "JSON",
         &[
             "With --json, one object is printed. Those of `pending`, `list` and `token list` hold one array, called \
@@ -136,6 +146,10 @@ const FILES: &[(&str, &str)] = &[
         "The keys of hosts and how they stand, and the tokens' hashes.",
     ),
     ("/var/lib/auto-monitor-server-nagios/registry/", "The newest registration of each host."),
+    (
+        "/var/lib/auto-monitor-server-nagios/maintenance/",
+        "What hosts have said of maintenance; beside it, in downtimes, what Nagios was told.",
+    ),
     (
         "/var/lib/auto-monitor-server-nagios/current",
         "What Nagios reads, and what its probes read; with the folder seen beside it, it must be readable by the group \

@@ -47,6 +47,7 @@ pub mod generate;
 pub mod hosts;
 pub mod identity;
 pub mod journal;
+pub mod maintenance;
 pub mod paths;
 pub mod process;
 pub mod publication;

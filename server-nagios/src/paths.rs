@@ -93,6 +93,18 @@ impl Paths {
         self.state().join("publications")
     }
 
+    /// What hosts say of their maintenance: `NAME.json`.
+    #[must_use]
+    pub fn maintenance(&self) -> PathBuf {
+        self.state().join("maintenance")
+    }
+
+    /// What the engine was told of it: `NAME.json`.
+    #[must_use]
+    pub fn downtimes(&self) -> PathBuf {
+        self.state().join("downtimes")
+    }
+
     /// The administrator's `server.conf`.
     #[must_use]
     pub fn configuration(&self) -> PathBuf {

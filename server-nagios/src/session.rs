@@ -29,6 +29,7 @@ use crate::registry::{self, Record, Withdrawn};
 use crate::{Context, cli, publication, token};
 
 mod document;
+mod maintenance;
 
 /// How long a session lasts at most, whatever it waits for: a client that does not read its reply, a lock, a disk.
 /// Being ended is harmless at every moment, as for every process here.
@@ -137,6 +138,7 @@ impl Session<'_> {
             Verb::Enrol => self.enrol(&request),
             Verb::Status => self.status(&request),
             Verb::Register => self.register(&request),
+            Verb::Maintenance => self.maintenance(&request),
             Verb::Deregister => self.deregister(&request),
         }
     }

@@ -16,7 +16,10 @@ use jiff::Timestamp;
 use monitoring_info::host::{HostName, ServiceName, Tag};
 
 use crate::administrator::HostOverride;
+use crate::configuration::Configuration;
 use crate::durable::FileError;
+use crate::maintenance::downtimes::Downtime;
+use crate::paths::Paths;
 
 pub mod nagios;
 
@@ -222,6 +225,12 @@ pub enum Activation {
     },
 }
 
+/// Why the engine would not hear of maintenance, as far as this user can tell.
+#[must_use]
+pub fn deaf(paths: &Paths, configuration: &Configuration) -> Option<String> {
+    nagios::deaf(paths, configuration)
+}
+
 /// An engine that the server renders for.
 pub trait Target: fmt::Debug {
     /// Its name: the folder of its templates and of its part of a generation.
@@ -281,6 +290,18 @@ pub trait Target: fmt::Debug {
 
     /// Makes the running engine read the current set, and waits until it has.
     fn activate(&self) -> Activation;
+
+    /// Has the running engine alarm nobody of a host and its services for this time. It ends by itself.
+    ///
+    /// # Errors
+    /// The engine cannot be told, as a sentence with the next step.
+    fn schedule_downtime(&self, host: &HostName, downtime: &Downtime) -> Result<(), String>;
+
+    /// Takes back what [`Target::schedule_downtime`] said of a host, and nothing that anybody else did.
+    ///
+    /// # Errors
+    /// The engine cannot be told, as a sentence with the next step.
+    fn end_downtimes(&self, host: &HostName) -> Result<(), String>;
 
     /// The files of the administrator's own engine configuration and of the templates in use: a publish whose other
     /// inputs are unchanged, and for which these are unchanged too, would give what is there already.

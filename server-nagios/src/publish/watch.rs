@@ -20,7 +20,10 @@ use super::last::{recorded, told};
 use super::{Error, Published};
 use crate::Context;
 use crate::configuration::Configuration;
-use crate::target::nagios;
+use crate::durable;
+use crate::maintenance::downtimes::{self, Told};
+use crate::target::Target;
+use crate::target::nagios::{self, Nagios};
 
 /// How often everything is compared though nothing was heard of: for lost events, for hosts that expire, and for the
 /// engine's own configuration, which is not watched.
@@ -32,6 +35,8 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 
 enum Message {
     Changed,
+    /// A host has said something of maintenance, which does not wait for quiet.
+    Maintenance,
     Stop,
 }
 
@@ -77,19 +82,43 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
             }
         };
         let configuration = configuration.unwrap_or_default();
-        if quiet(&receiver, wait, &configuration).is_none() {
+        let wait = if settle(context, &configuration, &mut journal) { wait } else { wait.min(RETRY_MAX) };
+        if quiet(&receiver, wait, &configuration, || {
+            settle(context, &configuration, &mut journal);
+        })
+        .is_none()
+        {
             journal.line(&[("event", "stopped")]);
             return Ok(ExitCode::SUCCESS);
         }
     }
 }
 
-/// Waits until it is time for a publish; none when it is time to stop.
-fn quiet(receiver: &Receiver<Message>, wait: Duration, configuration: &Configuration) -> Option<()> {
-    match receiver.recv_timeout(wait) {
-        Ok(Message::Changed) => {}
-        Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
-        Err(RecvTimeoutError::Timeout) => return Some(()),
+/// Tells the engine of maintenance; whether it knows all that there is to know.
+fn settle(context: &Context, configuration: &Configuration, journal: &mut Journal) -> bool {
+    let target =
+        || Nagios::new(&context.paths, configuration).ok().map(|nagios| Box::new(nagios) as Box<dyn Target>);
+    let (told, outcome) = downtimes::settle(&context.paths, target);
+    journal.maintenance(&told, outcome.as_ref().err());
+    outcome.is_ok()
+}
+
+/// Waits until it is time for a publish; none when it is time to stop. What a host says of maintenance is settled
+/// meanwhile.
+fn quiet(
+    receiver: &Receiver<Message>,
+    wait: Duration,
+    configuration: &Configuration,
+    mut settle: impl FnMut(),
+) -> Option<()> {
+    let until = Instant::now() + wait;
+    loop {
+        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Message::Changed) => break,
+            Ok(Message::Maintenance) => settle(),
+            Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => return Some(()),
+        }
     }
     let deadline = Instant::now() + configuration.quiet_at_most;
     loop {
@@ -97,6 +126,7 @@ fn quiet(receiver: &Receiver<Message>, wait: Duration, configuration: &Configura
         match receiver.recv_timeout(configuration.quiet.min(left)) {
             Ok(Message::Changed) if left.is_zero() => return Some(()),
             Ok(Message::Changed) => {}
+            Ok(Message::Maintenance) => settle(),
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => return Some(()),
         }
@@ -112,19 +142,28 @@ struct Watches {
 
 impl Watches {
     fn new(context: &Context, sender: Sender<Message>) -> anyhow::Result<Self> {
+        let paths = &context.paths;
+        let maintenance = paths.maintenance();
+        durable::folder(&maintenance, 0o750)
+            .with_context(|| format!("cannot make {}", maintenance.display()))?;
+        let wanted = [maintenance.clone()];
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error (an overflow, say) may hide a change.
-            if event.is_ok_and(|event| !is_change(&event)) {
-                return;
-            }
-            let _ = sender.send(Message::Changed);
+            let message = match event {
+                Ok(event) if !is_change(&event) => return,
+                Ok(event) if event.paths.first().is_some_and(|path| path.starts_with(&maintenance)) => {
+                    Message::Maintenance
+                }
+                _ => Message::Changed,
+            };
+            let _ = sender.send(message);
         })
         .context("cannot watch folders")?;
-        let paths = &context.paths;
         let [own, shipped] = paths.templates(nagios::NAME);
         let folder = |path: &Path| path.parent().map(Path::to_owned);
-        let wanted = [Some(paths.registry()), folder(&paths.configuration()), Some(paths.host_overrides())];
-        let wanted = wanted.into_iter().flatten().chain([own, shipped]).collect();
+        let folders = [Some(paths.registry()), folder(&paths.configuration()), Some(paths.host_overrides())];
+        let folders = folders.into_iter().flatten().chain([own, shipped]);
+        let wanted = wanted.into_iter().chain(folders).collect();
         Ok(Self { watcher, wanted, watched: Vec::new() })
     }
 
@@ -165,6 +204,8 @@ fn is_change(event: &Event) -> bool {
 struct Journal {
     /// The last failure, which is not said again until something else happens.
     failure: Option<String>,
+    /// The last failure to tell the engine of maintenance, likewise.
+    deaf: Option<String>,
 }
 
 impl Journal {
@@ -196,6 +237,24 @@ impl Journal {
             }
             Err(error) => self.failure(&told(error)),
         }
+    }
+
+    fn maintenance(&mut self, told: &[Told], error: Option<&downtimes::Error>) {
+        for Told { host, downtime } in told {
+            match downtime {
+                Some(downtime) => self.line(&[
+                    ("event", "maintenance"),
+                    ("host", host.as_str()),
+                    ("until", &downtime.until.to_string()),
+                ]),
+                None => self.line(&[("event", "maintenance-over"), ("host", host.as_str())]),
+            }
+        }
+        let reason = error.map(ToString::to_string);
+        if let Some(reason) = reason.as_ref().filter(|reason| self.deaf.as_ref() != Some(reason)) {
+            self.line(&[("event", "maintenance-untold"), ("reason", reason)]);
+        }
+        self.deaf = reason;
     }
 
     fn failure(&mut self, reason: &str) {
@@ -253,9 +312,9 @@ mod tests {
             let _ = sender.send(Message::Stop);
         });
         let started = Instant::now();
-        assert_eq!(quiet(&receiver, RECONCILE, &configuration), Some(()));
+        assert_eq!(quiet(&receiver, RECONCILE, &configuration, || {}), Some(()));
         assert!(started.elapsed() < Duration::from_millis(800), "{:?}", started.elapsed());
         noisy.join().unwrap();
-        while quiet(&receiver, RECONCILE, &configuration).is_some() {}
+        while quiet(&receiver, RECONCILE, &configuration, || {}).is_some() {}
     }
 }

@@ -20,6 +20,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use monitoring_info::host::HostName;
 use serde::Serialize;
 
 use self::main_file::{INTERVAL_LENGTH, MainFile};
@@ -29,11 +30,14 @@ use self::verify::Verification;
 use crate::configuration::Configuration;
 use crate::durable::FileError;
 use crate::identity;
+use crate::maintenance::downtimes::Downtime;
 use crate::paths::Paths;
 use crate::target::{
     Activation, ENTRY, EngineError, File, Group, Host, Running, Target, TemplateError, Verdict,
 };
 
+mod check_command;
+mod commands;
 pub mod escape;
 mod main_file;
 mod process;
@@ -46,6 +50,11 @@ pub const NAME: &str = "nagios";
 const MARK: &str = "auto-monitor-service";
 /// The longest part of a definition's file name that is shown; Nagios's web pages have narrow columns.
 const FILE_SHOWN_MAX: usize = 200;
+
+/// Why Nagios would not hear of maintenance, as far as this user can tell.
+pub(super) fn deaf(paths: &Paths, configuration: &Configuration) -> Option<String> {
+    commands::deaf(&paths.rooted(&configuration.nagios_configuration))
+}
 
 /// Nagios, as the administrator's configuration describes it.
 #[derive(Debug)]
@@ -73,7 +82,7 @@ impl Nagios {
         template: Option<&Path>,
     ) -> Result<Self, TemplateError> {
         let templates = Templates::load(&paths.templates(NAME), template)?;
-        let check_command = check_command(paths, configuration)?;
+        let check_command = check_command::of(paths, configuration)?;
         // Where the main file cannot be read, verifying says so.
         let interval_length = MainFile::read(&paths.rooted(&configuration.nagios_configuration))
             .map_or(INTERVAL_LENGTH, |file| file.interval_length());
@@ -172,42 +181,6 @@ impl Nagios {
     pub fn published(&self) -> PathBuf {
         self.paths.current().join(ENTRY)
     }
-}
-
-/// The beginning of every command line. Nagios takes it apart at blanks, gives it to a shell when it holds a character
-/// that means something there, expands `$`, and cuts it at `;`: so only paths that mean nothing to any of these.
-fn check_command(paths: &Paths, configuration: &Configuration) -> Result<String, TemplateError> {
-    let sound = |path: &Path| {
-        let text = path.to_str()?;
-        let harmless = |c: char| c.is_ascii_alphanumeric() || "/._+-,:@=".contains(c);
-        text.chars().all(harmless).then(|| text.to_owned())
-    };
-    let refuse = |path: &Path, what: &str| TemplateError {
-        template: PathBuf::from(format!("{BASE}.hbs")),
-        line: None,
-        reason: format!(
-            "the path of {what}, {}, holds a character that Nagios cannot carry in a command line; use letters, \
-             digits and ./_+-,:@=",
-            path.display()
-        ),
-    };
-    let mut command = String::new();
-    let mut add = |option: &str, path: &Path, what: &str| match sound(path) {
-        Some(text) => {
-            command.push_str(option);
-            command.push_str(&text);
-            Ok(())
-        }
-        None => Err(refuse(path, what)),
-    };
-    add("", &configuration.check_program, "check-program")?;
-    if paths.root() != Path::new("/") {
-        add(" --root ", paths.root(), "--root")?;
-    }
-    if configuration.plugins != Configuration::default().plugins {
-        add(" --plugins ", &configuration.plugins, "plugins")?;
-    }
-    Ok(command)
 }
 
 #[derive(Serialize)]
@@ -329,6 +302,14 @@ impl Target for Nagios {
 
     fn running(&self) -> Running {
         identity::as_root(|| self.process().running())
+    }
+
+    fn schedule_downtime(&self, host: &HostName, downtime: &Downtime) -> Result<(), String> {
+        identity::as_root(|| commands::send(&self.main_file(), &commands::schedule(host, downtime)))
+    }
+
+    fn end_downtimes(&self, host: &HostName) -> Result<(), String> {
+        identity::as_root(|| commands::send(&self.main_file(), &commands::end(host)))
     }
 
     fn include(&self) -> Result<(), String> {
