@@ -6,7 +6,7 @@ AS_USER := $(CURDIR)/tests/as-user
 AS_ROOT := $(CURDIR)/tests/as-root
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E --)
 
-.PHONY: help setup servers build demo test test-network lab lab-setup lab-test bench fuzz docs lint
+.PHONY: help setup servers build demo test test-network lab lab-setup lab-test bench fuzz deb test-deb docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
@@ -16,6 +16,8 @@ help:
 	@echo 'make lab-test  that such machines boot, install and hear each other, as root'
 	@echo 'make bench  the promised bounds, measured beside what they are compared with'
 	@echo 'make fuzz   fuzz the parser for five minutes (needs a nightly Rust and cargo-fuzz)'
+	@echo 'make deb    the Debian packages, in target/debian, judged by lintian'
+	@echo 'make test-deb  installs, upgrades, removes and purges them in a scratch Debian, as root; make deb is part of it'
 	@echo 'make docs   write the types into docs/format.md; make test does it too'
 	@echo 'make lint   formatting, clippy and documentation, without a single warning'
 	@echo
@@ -67,6 +69,13 @@ bench: servers
 
 fuzz: setup
 	tests/fuzz 300
+
+# It installs what it needs by itself: debhelper, lintian and whatever debian/control asks for.
+deb:
+	@CARGO='$(CARGO)' tests/deb
+
+test-deb: deb
+	@tests/deb-life
 
 # Whoever adds a type needs to know of no document; .ci/run sees that it was committed.
 docs:
