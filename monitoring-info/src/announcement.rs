@@ -30,45 +30,48 @@ pub fn text(fingerprint: &Fingerprint) -> [(&'static str, String); 3] {
     ]
 }
 
-/// The host name that a server announces its addresses under, from its name: one of its own beside the machine's.
+/// The host name that a server announces its addresses under: the first label of its name, and a mark that no other
+/// machine has.
 ///
-/// An mDNS responder that already runs on the machine has announced the machine's name with the addresses that it has
-/// chosen. Other addresses under the same name are a conflict (RFC 6762, section 9), in which one of the two has to
-/// take another name.
+/// Not the machine's own name below `local`: an mDNS responder that already runs there has announced that with the
+/// addresses that it has chosen, and others under the same name are a conflict (RFC 6762, section 9), in which one of
+/// the two has to take another name. And not without a mark, because two machines that are called `debian` would be one.
 #[must_use]
-pub fn host(name: &str) -> String {
-    const OWN: &str = "-auto-monitor";
+pub fn host(name: &str, mark: &str) -> String {
     let first = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
     let sound: String =
         first.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
     let sound = sound.trim_matches('-');
-    let cut = &sound[..sound.len().min(LABEL_MAX - OWN.len())];
-    let label = format!("{cut}{OWN}");
-    format!("{}.{DOMAIN}", label.trim_start_matches('-'))
+    let cut = &sound[..sound.len().min(LABEL_MAX - mark.len() - 1)];
+    let label = format!("{}-{mark}", if cut.is_empty() { "auto-monitor" } else { cut });
+    format!("{label}.{DOMAIN}")
 }
 
-/// The name of the instance, which people read: the server's whole name, cut to a label.
+/// The name of the instance, which people read: the server's whole name, cut to what a label holds, and the mark.
 #[must_use]
-pub fn instance(name: &str) -> &str {
-    let end = (0..=name.len().min(LABEL_MAX)).rev().find(|end| name.is_char_boundary(*end));
-    &name[..end.unwrap_or_default()]
+pub fn instance(name: &str, mark: &str) -> String {
+    let most = LABEL_MAX - mark.len() - 3;
+    let end = (0..=name.len().min(most)).rev().find(|end| name.is_char_boundary(*end));
+    format!("{} ({mark})", &name[..end.unwrap_or_default()])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MARK: &str = "3f9c1a2b";
+
     #[test]
     fn the_host_is_one_label_whatever_the_machine_is_called() {
-        assert_eq!(host("Monitor.example.org"), "monitor-auto-monitor.local");
-        assert_eq!(host("my_host"), "my-host-auto-monitor.local");
-        assert_eq!(host(""), "auto-monitor.local");
-        assert_eq!(host(&"x".repeat(99)).len(), LABEL_MAX + ".local".len());
+        assert_eq!(host("Monitor.example.org", MARK), "monitor-3f9c1a2b.local");
+        assert_eq!(host("my_host", MARK), "my-host-3f9c1a2b.local");
+        assert_eq!(host("", MARK), "auto-monitor-3f9c1a2b.local");
+        assert_eq!(host(&"x".repeat(99), MARK).len(), LABEL_MAX + ".local".len());
     }
 
     #[test]
     fn the_instance_is_at_most_a_label() {
-        assert_eq!(instance("monitor.example.org"), "monitor.example.org");
-        assert_eq!(instance(&"ä".repeat(40)).len(), 62);
+        assert_eq!(instance("monitor.example.org", MARK), "monitor.example.org (3f9c1a2b)");
+        assert_eq!(instance(&"ä".repeat(40), MARK).len(), 52 + 11);
     }
 }

@@ -44,7 +44,7 @@ pub fn announce(context: &Context) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let name = own_name();
-    let service = service(&name, &reach, &fingerprint)?;
+    let service = service(&name, &identity::machine_mark(), &reach, &fingerprint)?;
     let fullname = service.get_fullname().to_owned();
     let daemon = ServiceDaemon::new().context("cannot speak multicast DNS")?;
     let events = daemon.monitor().context("cannot speak multicast DNS")?;
@@ -80,11 +80,11 @@ fn own_name() -> String {
         .unwrap_or_else(|_| rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase())
 }
 
-fn service(name: &str, reach: &Reach, fingerprint: &Fingerprint) -> anyhow::Result<ServiceInfo> {
+fn service(name: &str, mark: &str, reach: &Reach, fingerprint: &Fingerprint) -> anyhow::Result<ServiceInfo> {
     let mut service = ServiceInfo::new(
         &format!("{}.{}.", announcement::SERVICE, announcement::DOMAIN),
-        announcement::instance(name),
-        &format!("{}.", announcement::host(name)),
+        &announcement::instance(name, mark),
+        &format!("{}.", announcement::host(name, mark)),
         (),
         reach.port,
         announcement::text(fingerprint).as_slice(),
@@ -167,7 +167,7 @@ mod tests {
         let fingerprint = "SHA256:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA".parse().unwrap();
         let reach = Reach::of(&listen(&["[::]:2929"])).unwrap();
         for name in ["monitor.example.org", "localhost", "", "a b\\.c", &"x".repeat(300)] {
-            let service = service(name, &reach, &fingerprint).unwrap();
+            let service = service(name, "3f9c1a2b", &reach, &fingerprint).unwrap();
             assert_eq!(service.get_property_val_str("fingerprint").unwrap(), fingerprint.to_string());
         }
     }

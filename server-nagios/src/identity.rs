@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
+use monitoring_info::fingerprint::hexadecimal;
 use nix::unistd::{Gid, Uid, User};
+use sha2::{Digest, Sha256};
 
 /// The name of this machine, with its domain if it knows it.
 ///
@@ -19,6 +21,18 @@ pub fn host_name() -> anyhow::Result<String> {
         bail!("hostname --fqdn: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(name)
+}
+
+/// Eight digits that tell this machine from any other on its network, also from one of the same name.
+///
+/// Made from `/etc/machine-id`, which itself is not to be shown to others (machine-id(5)). It stays what it is when the
+/// endpoint gets another host key, so that hosts find the server, and then see that its key has changed. Where there is
+/// no such file, machines of one name have one mark.
+#[must_use]
+pub fn machine_mark() -> String {
+    let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let digest = Sha256::digest(format!("auto-monitor announcement\0{}", id.trim()));
+    hexadecimal(&digest[..4])
 }
 
 /// The account of this process.

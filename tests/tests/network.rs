@@ -15,7 +15,6 @@ use avahi::Avahi;
 use machine::Network;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const SERVER: &str = "monitor-auto-monitor.local";
 
 fn servers(found: &serde_json::Value) -> Vec<&str> {
     found["servers"].as_array().unwrap().iter().map(|server| server["server"].as_str().unwrap()).collect()
@@ -30,9 +29,10 @@ fn a_server_is_found_with_its_key_until_it_ends() {
     let [endpoint, announcement] = monitor.serve();
     let found = web.discovers(1, PATIENCE);
     let server = &found["servers"][0];
+    let (name, place) = (format!("monitor.example.org ({})", monitor.mark()), monitor.place());
     assert_eq!(
         (server["name"].as_str(), server["server"].as_str()),
-        (Some("monitor.example.org"), Some(SERVER))
+        (Some(name.as_str()), Some(place.as_str()))
     );
     assert_eq!(server["source"], "mdns");
     let key =
@@ -43,7 +43,7 @@ fn a_server_is_found_with_its_key_until_it_ends() {
     assert_eq!(addresses[0], "192.0.2.1");
     assert!(addresses[1].starts_with("fe80::") && addresses[1].ends_with("%lan0"), "{addresses:?}");
     let shown = web.say(0, &["auto-monitor", "discover"]).0;
-    assert!(shown.contains(&format!("auto-monitor enrol {SERVER}")), "{shown}");
+    assert!(shown.contains(&format!("auto-monitor enrol {}", monitor.place())), "{shown}");
 
     // A person chooses, and compares what the server itself shows.
     let said = web.shell("(printf '1\\nyes\\n'; sleep 8) | script -qec 'auto-monitor enrol' /dev/null || :");
@@ -67,7 +67,7 @@ fn interfaces_come_and_go_and_ipv6_alone_is_enough() {
     assert_eq!(addresses.len(), 1, "only the link-local address: {found}");
     // Resolved and connected to by that address, with its interface.
     let print = found["servers"][0]["fingerprint"].as_str().unwrap();
-    web.say(4, &["auto-monitor", "enrol", SERVER, "--fingerprint", print]);
+    web.say(4, &["auto-monitor", "enrol", &monitor.place(), "--fingerprint", print]);
     assert!(monitor.shell("auto-monitor-server pending").contains("web1.example.org"));
 
     monitor.shell("ip addr add 192.0.2.1/24 dev lan0");
@@ -94,7 +94,10 @@ fn unattended_nothing_is_taken_on_the_network_s_word() {
     web.discovers(1, PATIENCE);
     let (out, err) = web.say(0, &unattended);
     assert_eq!(out, "");
-    assert!(err.lines().count() == 1 && err.contains(&format!("auto-monitor enrol {SERVER}")), "{err}");
+    assert!(
+        err.lines().count() == 1 && err.contains(&format!("auto-monitor enrol {}", monitor.place())),
+        "{err}"
+    );
     assert_eq!(web.say(0, &unattended), (String::new(), String::new()));
     assert!(web.say(0, &["auto-monitor", "status"]).0.contains("not enrolled with"));
     assert_eq!(monitor.shell("auto-monitor-server pending --json | grep -c web1 || true"), "0\n");
@@ -128,6 +131,27 @@ fn unattended_nothing_is_taken_on_the_network_s_word() {
 }
 
 #[test]
+fn two_servers_of_one_name_stay_two() {
+    let mut network = Network::new();
+    let one = network.machine("monitor.example.org");
+    let other = network.machine("monitor.example.org");
+    let web = network.machine("web1.example.org");
+    let (first, second) = (one.serve(), other.serve());
+    let found = web.discovers(2, PATIENCE);
+    let names = servers(&found);
+    assert!(names.iter().all(|name| name.starts_with("monitor-")) && names[0] != names[1], "{found:#}");
+    assert_ne!(found["servers"][0]["fingerprint"], found["servers"][1]["fingerprint"]);
+    // The person's choice is the one that is enrolled with.
+    let said = web.shell("(printf '2\\nyes\\n'; sleep 8) | script -qec 'auto-monitor enrol' /dev/null || :");
+    assert!(said.contains("Type a number up to 2"), "{said}");
+    let waits = |machine: &machine::Machine| {
+        machine.shell("auto-monitor-server pending --json").contains("web1.example.org")
+    };
+    assert!(waits(&one) != waits(&other), "{said}");
+    drop((first, second));
+}
+
+#[test]
 fn an_announcement_with_another_s_key_is_seen_through() {
     let mut network = Network::new();
     let (monitor, web) = (network.machine("monitor.example.org"), network.machine("web1.example.org"));
@@ -155,7 +179,7 @@ fn avahi_sees_us_and_we_see_avahi_also_on_one_machine() {
     let peer = Avahi::start(&web, &[]);
     web.discovers(1, PATIENCE);
     let seen = peer.browse(&web);
-    assert!(seen.contains(&format!("local;{SERVER};192.0.2.1;2929;")), "{seen}");
+    assert!(seen.contains(&format!("local;{};192.0.2.1;2929;", monitor.place())), "{seen}");
     assert!(
         seen.contains("fingerprint=SHA256:") && seen.contains("version=1") && seen.contains(";IPv6;"),
         "{seen}"

@@ -84,6 +84,7 @@ impl Network {
                 part("work")
             );
         }
+        let _ = writeln!(script, "echo {number:032x} > /etc/machine-id");
         // No name server answers here, and none is waited for.
         script += "mkdir -p /run/sshd\nrm -f /etc/resolv.conf\n: > /etc/resolv.conf\n";
         let init = enclosed(&["--net", "--uts", "--mount"], &script);
@@ -134,6 +135,18 @@ impl Machine {
     #[track_caller]
     pub fn shell(&self, script: &str) -> String {
         self.say(0, &["sh", "-ec", script]).0
+    }
+
+    /// What tells this machine from others of its name.
+    pub fn mark(&self) -> String {
+        let digest =
+            self.shell("printf 'auto-monitor announcement\\000%s' \"$(cat /etc/machine-id)\" | sha256sum");
+        digest[..8].to_owned()
+    }
+
+    /// Where a server on this machine announces that it is.
+    pub fn place(&self) -> String {
+        format!("{}-{}.local", self.shell("hostname").trim().split('.').next().unwrap(), self.mark())
     }
 
     /// What `auto-monitor discover` finds.
