@@ -3,7 +3,7 @@
 //!
 //! Either answer is a hint where to look and never a reason to trust: whoever is on the network can announce anything, as
 //! often as it likes. So what is found is bounded and made printable, a person compares the fingerprint, and unattended
-//! only a server that [something said before](unattended) can be meant by is taken.
+//! only a server that [something said before](Search::unattended) can be meant by is taken.
 
 use monitoring_info::announcement::LABEL_MAX;
 use monitoring_info::fingerprint::Fingerprint;
