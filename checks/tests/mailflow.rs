@@ -10,5 +10,6 @@ mod mailflow {
     pub mod monitor;
     pub mod owner;
     pub mod postfix;
+    pub mod recheck;
     pub mod scripted;
 }

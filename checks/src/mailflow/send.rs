@@ -17,12 +17,13 @@ use monitoring_info::value;
 
 use super::List;
 use super::message::{Message, transparent};
-use super::recipients::INTERVAL;
+use super::recipients::{Claim, INTERVAL, Turn, WAIT_MAX};
 use super::store::{self, Pending, Store, now, random};
 use super::token::{Key, Mark, Serial, Token};
 use crate::answer::Answer;
 use crate::command_line::{self, Target};
 use crate::connection::{Error as ConnectionError, excerpt};
+use crate::deadline::Deadline;
 use crate::dialogue::Dialogue;
 use crate::protocol::{self, Protocol, Security, smtp};
 
@@ -76,6 +77,11 @@ enum Error {
     Refused { what: String, said: String },
     #[error("nobody knows whether the server took the mail, so it is not waited for")]
     Undecided(#[source] ConnectionError),
+    #[error(
+        "no mail was sent: the last hand-over, begun {ago} s ago, is not known to have succeeded, and {to} gets a mail in \
+         {INTERVAL} s at most"
+    )]
+    StillFailed { to: String, ago: u64 },
     #[error("no mail was sent")]
     Store(#[source] store::Error),
     #[error("the server took the mail, but its token is not on the list")]
@@ -91,7 +97,7 @@ impl Error {
         match self {
             Self::Protocol(error) => error.state(),
             Self::Dialogue(error) => error.state(),
-            Self::Refused { .. } | Self::Undecided(_) => State::Critical,
+            Self::Refused { .. } | Self::Undecided(_) | Self::StillFailed { .. } => State::Critical,
             Self::Store(_) | Self::Lost(_) | Self::Forbidden { .. } => State::Unknown,
         }
     }
@@ -101,8 +107,8 @@ impl Error {
 enum Done {
     /// The mail was taken, and this is what the server said to it.
     Taken(String),
-    /// The last mail to the address is too recent.
-    TooSoon,
+    /// The server greeted, and somebody else's mail went first, for so many seconds now.
+    TurnedAway(u64),
 }
 
 /// Does what the command line says and gives the exit status.
@@ -112,14 +118,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn answer(arguments: &Arguments) -> Answer {
     let begun = Instant::now();
+    let to = &arguments.to;
     let answer = match send(arguments) {
         Ok(Done::Taken(said)) => Answer::new(State::Ok, &format!("a mail was taken: {said}")),
-        Ok(Done::TooSoon) => Answer::new(
-            State::Ok,
+        Ok(Done::TurnedAway(waiting)) if waiting > WAIT_MAX => Answer::new(
+            State::Warning,
             &format!(
-                "greeted; no mail was sent, because the last one to {} was sent within {INTERVAL} s",
-                arguments.to
+                "greeted; but for {} min no mail was sent, because others send to {to}, which gets one in {INTERVAL} s at \
+                 most: give each an address of its own",
+                waiting / 60
             ),
+        ),
+        Ok(Done::TurnedAway(_)) => Answer::new(
+            State::Ok,
+            &format!("greeted; no mail was sent, because {to} gets one in {INTERVAL} s at most"),
         ),
         Err(error) => return Answer::because(error.state(), &error),
     };
@@ -130,16 +142,22 @@ fn send(arguments: &Arguments) -> Result<Done, Error> {
     check_domain(&arguments.to, &arguments.only_to)?;
     let store = Store::open(&arguments.target.root).map_err(Error::Store)?;
     let key = store.key().map_err(Error::Store)?;
-    let mut dialogue = open(arguments)?;
-    let done = if store.claim(&arguments.to, now()).map_err(Error::Store)? {
-        hand_over(&mut dialogue, arguments, &store, &key).map(Done::Taken)
-    } else {
-        Ok(Done::TooSoon)
+    let deadline = arguments.target.deadline();
+    let mut dialogue = open(arguments, deadline)?;
+    let patience = deadline.remaining().unwrap_or_default() / 2;
+    let list = arguments.list.as_ref().map_or_else(String::new, ToString::to_string);
+    let sender = format!("{} {list}", arguments.target.endpoint());
+    let done = match store.claim(&arguments.to, &sender, now(), patience).map_err(Error::Store)? {
+        Claim::Granted(turn) => hand_over(&mut dialogue, arguments, &store, &key, turn).map(Done::Taken),
+        Claim::TurnedAway { failed: Some(ago), .. } => {
+            Err(Error::StillFailed { to: arguments.to.clone(), ago })
+        }
+        Claim::TurnedAway { failed: None, waiting } => Ok(Done::TurnedAway(waiting)),
     };
     // The mail is taken or refused, whatever becomes of the goodbye; without one, the goodbye is what is left to judge.
     let farewell = Protocol::Smtp.farewell(&mut dialogue);
     match done {
-        Ok(Done::TooSoon) => farewell.map(|()| Done::TooSoon).map_err(Error::from),
+        Ok(Done::TurnedAway(waiting)) => farewell.map(|()| Done::TurnedAway(waiting)).map_err(Error::from),
         done => done,
     }
 }
@@ -153,11 +171,11 @@ fn check_domain(to: &str, allowed: &[String]) -> Result<(), Error> {
 }
 
 /// Up to where a mail can be handed over.
-fn open(arguments: &Arguments) -> Result<Dialogue, Error> {
+fn open(arguments: &Arguments, deadline: Deadline) -> Result<Dialogue, Error> {
     let target = &arguments.target;
     let security = Security::of(arguments.tls, arguments.starttls);
     let name = arguments.hostname.as_ref().unwrap_or(&target.host);
-    let opened = Protocol::Smtp.open(&target.endpoint(), security, name, &target.root, target.deadline())?;
+    let opened = Protocol::Smtp.open(&target.endpoint(), security, name, &target.root, deadline)?;
     let mut dialogue = opened.dialogue;
     let offered = smtp::hello(&mut dialogue)?;
     if dialogue.stream().is_secured() || !offered.announces("STARTTLS") {
@@ -175,6 +193,7 @@ fn hand_over(
     arguments: &Arguments,
     store: &Store,
     key: &Key,
+    turn: Turn,
 ) -> Result<String, Error> {
     dialogue.stage("naming the sender");
     let sender = arguments.from.as_deref().unwrap_or_default();
@@ -185,8 +204,8 @@ fn hand_over(
 
     let list = arguments.list.as_ref();
     let pending = list.map(|list| store.begin(list, now())).transpose().map_err(Error::Store)?;
-    let taken = deliver(dialogue, arguments, key, pending.as_ref());
-    match (pending, taken) {
+    let taken = deliver(dialogue, arguments, key, pending.as_ref(), &turn);
+    let said = match (pending, taken) {
         (Some(pending), Ok(said)) => pending.accepted(now()).map(|()| said).map_err(Error::Lost),
         (Some(pending), Err(error)) => {
             // One that stays is pending, and forgotten after a minute.
@@ -194,7 +213,14 @@ fn hand_over(
             Err(error)
         }
         (None, taken) => taken,
-    }
+    };
+    // Where these cannot be noted, the next mail comes later, or its check says that this one is not known to be taken.
+    let _ = match &said {
+        Ok(_) | Err(Error::Lost(_)) => turn.taken(now()),
+        Err(Error::Refused { .. }) => turn.refused(),
+        Err(_) => Ok(()),
+    };
+    said
 }
 
 fn deliver(
@@ -202,6 +228,7 @@ fn deliver(
     arguments: &Arguments,
     key: &Key,
     pending: Option<&Pending>,
+    turn: &Turn,
 ) -> Result<String, Error> {
     let serial = match pending {
         Some(pending) => *pending.serial(),
@@ -220,6 +247,7 @@ fn deliver(
     .text();
     dialogue.stage("asking to send the mail");
     command(dialogue, "DATA", 354, || "mail".to_owned())?;
+    turn.begin(now()).map_err(Error::Store)?;
     dialogue.stage("sending the mail");
     dialogue.send_bytes(transparent(&text).as_bytes()).map_err(Error::Undecided)?;
     dialogue.stage("waiting for the server to take the mail");

@@ -3,12 +3,12 @@
 //! ```text
 //! /var/lib/auto-monitor-checks/     0700, the monitoring engine's user's
 //!   key                             32 random bytes, 0600: this server's alone
-//!   recipients/HASH                 when a mail to an address was sent last
+//!   recipients/                     when a mail to an address was sent last: see `recipients`
 //!   mailflow/OWNER/ID/              a list:
 //!     TIME.NONCE                      a mail that the server took and that was not seen yet
 //!     TIME.NONCE.pending              a mail that is being handed over
 //!     sent                            modified when a mail was taken last
-//!     arrived                         modified when a mail was seen last, accessed when that was sent
+//!     round-trip                      modified as many seconds after 1970 as the mail that was seen last was on its way
 //! ```
 //!
 //! All that there is to know stands in names and times: no file is ever read, written or locked, a full disk only needs
@@ -51,7 +51,7 @@ pub const LEAP_MAX: u64 = 5;
 const KEY: &str = "key";
 const PENDING: &str = ".pending";
 const SENT: &str = "sent";
-const ARRIVED: &str = "arrived";
+const ROUND_TRIP: &str = "round-trip";
 
 /// Why the store cannot be used. Display says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -251,9 +251,9 @@ impl Store {
         let pending = list.join(format!("{serial}{PENDING}"));
         // A fast mail is seen before its sender has renamed the token, which goes one way only.
         let was_there = remove(&taken)? || remove(&pending)? || remove(&taken)?;
-        if was_there && serial.time <= now {
-            // Without it, the next answer lacks a number.
-            let _ = mark(&list.join(ARRIVED), serial.time, now);
+        if let (true, Some(round_trip)) = (was_there, now.checked_sub(serial.time)) {
+            // Without it, the next answer lacks a number. Not when it was accessed: whoever reads the file changes that.
+            let _ = mark(&list.join(ROUND_TRIP), round_trip);
         }
         Ok(was_there)
     }
@@ -265,12 +265,14 @@ impl Store {
     pub fn outstanding(&self, list: &List) -> Result<Outstanding, Error> {
         let list = self.list(list);
         let serials = tokens(&list)?.into_iter().filter(|token| !token.pending).map(|token| token.serial);
-        let times = |name| fs::metadata(list.join(name)).ok().map(|file| (file.atime(), file.mtime()));
+        let modified = |name| {
+            let file = fs::metadata(list.join(name)).ok()?;
+            Some(u64::try_from(file.mtime()).unwrap_or(0))
+        };
         Ok(Outstanding {
             serials: serials.collect(),
-            last_sent: times(SENT).map(|(_, modified)| u64::try_from(modified).unwrap_or(0)),
-            // A backup that reads the file changes when it was accessed; then nobody knows until the next mail.
-            round_trip: times(ARRIVED).and_then(|(sent, arrived)| u64::try_from(arrived - sent).ok()),
+            last_sent: modified(SENT),
+            round_trip: modified(ROUND_TRIP),
         })
     }
 
@@ -309,7 +311,7 @@ impl Pending {
         }
         .map_err(Error::file("rename", &path))?;
         let sent = self.list.join(SENT);
-        mark(&sent, now, now).map_err(Error::file("mark", &sent))
+        mark(&sent, now).map_err(Error::file("mark", &sent))
     }
 
     /// The mail was not handed over, or nobody knows.
@@ -377,7 +379,7 @@ fn tidy(list: &Path, now: u64) -> Result<(), Error> {
 }
 
 /// Removes a file, and says whether it was there.
-fn remove(path: &Path) -> Result<bool, Error> {
+pub(super) fn remove(path: &Path) -> Result<bool, Error> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -385,10 +387,10 @@ fn remove(path: &Path) -> Result<bool, Error> {
     }
 }
 
-/// Gives an empty file two times, in seconds since 1970.
-pub(super) fn mark(path: &Path, accessed: u64, modified: u64) -> io::Result<()> {
-    let time = |seconds| Timespec { tv_sec: i64::try_from(seconds).unwrap_or(i64::MAX), tv_nsec: 0 };
-    let times = Timestamps { last_access: time(accessed), last_modification: time(modified) };
+/// Makes an empty file, if there is none, and has it modified then, in seconds since 1970.
+pub(super) fn mark(path: &Path, modified: u64) -> io::Result<()> {
+    let time = Timespec { tv_sec: i64::try_from(modified).unwrap_or(i64::MAX), tv_nsec: 0 };
+    let times = Timestamps { last_access: time, last_modification: time };
     match utimensat(CWD, path, &times, AtFlags::empty()) {
         Err(rustix::io::Errno::NOENT) => {
             OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;

@@ -35,7 +35,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
     let (address, mails) = mail_taker();
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     // Room for nothing at first, then for one thing after the other.
-    for room in 0..12 {
+    for room in 0..15 {
         let monitor = Monitor::new();
         let folder = monitor.store.folder().to_owned();
         let _mounted = Mounted::with_room_for(&folder, room);

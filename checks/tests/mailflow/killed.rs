@@ -66,6 +66,12 @@ fn a_sender_that_is_killed_neither_cries_wolf_nor_blocks_the_next() {
                 answer.assert("OK", "a mail was taken");
                 assert_eq!(outstanding, 1);
             }
+            // One that comes at once sends no second mail, and does not say that all is well where nobody knows.
+            let again = monitor.run("check_mailflow_send", &arguments(USER));
+            let taken = mails.lock().unwrap().len() - before;
+            assert!(taken <= 1, "{when}: {taken} mails in a minute, {again:?}");
+            assert!(taken == 1 || again.status == 2, "{when}: {again:?}");
+            let outstanding = monitor.outstanding();
             // The next one does what it should, on the store as it was left.
             monitor
                 .run("check_mailflow_send", &arguments("another@example.org"))

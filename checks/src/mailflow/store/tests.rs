@@ -46,6 +46,21 @@ fn a_mail_goes_round() {
 }
 
 #[test]
+fn who_reads_the_store_changes_nothing_in_it() {
+    let (_root, store) = store();
+    let serial = send(&store, NOW);
+    store.receive(&inbound(), &serial, NOW + 12).unwrap();
+    let before = store.outstanding(&inbound()).unwrap();
+    assert_eq!(before.round_trip, Some(12));
+    // As a backup does that reads every file.
+    for entry in fs::read_dir(store.list(&inbound())).unwrap() {
+        let times = fs::FileTimes::new().set_accessed(SystemTime::now());
+        fs::File::open(entry.unwrap().path()).unwrap().set_times(times).unwrap();
+    }
+    assert_eq!(store.outstanding(&inbound()).unwrap(), before);
+}
+
+#[test]
 fn nothing_but_names_is_kept() {
     let (_root, store) = store();
     let serial = send(&store, NOW);
