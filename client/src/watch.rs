@@ -2,8 +2,8 @@
 //!
 //! Events of the file system are hints and no more. What they lead to is [`register`](crate::register) as packaging calls
 //! it, in a process of its own, which looks at the whole host and says nothing where nothing has changed; so an event
-//! too many costs little, a lost one costs at most the time until the next look of every hour, and this process stays as small
-//! as it begins, whatever the files of the host or the libraries of a connection need.
+//! too many costs little, a lost one costs at most an hour, until the next look, and this process stays as small as it
+//! begins, whatever the files of the host or the libraries of a connection need.
 //!
 //! While a package manager works, nothing is registered: of two hundred packages, the state after the last one counts.
 

@@ -33,8 +33,8 @@ use crate::paths::Paths;
 
 pub mod address;
 pub mod administrator;
-pub mod announce;
 pub mod admission;
+pub mod announce;
 pub mod cli;
 pub mod configuration;
 pub mod diff;
