@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::geteuid;
 
 use crate::patience::wait_for;
 use crate::process::Process;
@@ -111,13 +112,25 @@ impl Nagios {
         for folder in [&own, &nagios.state().join("rw"), &nagios.state().join("checkresults")] {
             fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        let text = CONFIGURATION
+        // Root's would become the user of the package, who cannot read the site.
+        let user = if geteuid().is_root() { "nagios_user=root\nnagios_group=root\n" } else { "" };
+        let text = (CONFIGURATION.to_owned() + user)
             .replace("{root}", &root.display().to_string())
             .replace("{state}", &nagios.state().display().to_string());
         fs::write(nagios.configuration(), text)?;
         fs::write(root.join("etc/nagios4/resource.cfg"), "$USER1$=/usr/lib/nagios/plugins\n")?;
         fs::write(own.join("own.cfg"), OWN_OBJECTS)?;
         Ok(nagios)
+    }
+
+    /// Has it run no probe, so that a test can do so when it wants.
+    ///
+    /// # Errors
+    /// The configuration cannot be written.
+    pub fn probe_nothing(&self) -> Result<()> {
+        let path = self.configuration();
+        let text = fs::read_to_string(&path)? + "execute_service_checks=0\nexecute_host_checks=0\n";
+        Ok(fs::write(&path, text)?)
     }
 
     fn state(&self) -> PathBuf {

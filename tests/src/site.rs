@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::geteuid;
 
 use crate::host::Host;
 use crate::installed::Installed;
@@ -108,7 +109,8 @@ impl Site {
     /// # Errors
     /// It does not.
     pub fn start_endpoint(&mut self) -> Result<()> {
-        let mut process = self.start_server("endpoint", &["endpoint"])?;
+        let as_root = if geteuid().is_root() { &["--allow-root"][..] } else { &[] };
+        let mut process = self.start_server("endpoint", &[&["endpoint"], as_root].concat())?;
         wait_until_it_listens(&mut process, self.endpoint_address)?;
         self.endpoint = Some(process);
         Ok(())
@@ -175,13 +177,27 @@ impl Site {
     /// Its folder cannot be written.
     pub fn host(&self, name: &str, number: u8) -> Result<Host> {
         let [a, b, c] = self.network;
-        Host::lay_out(self, name, IpAddr::V4(Ipv4Addr::new(a, b, c, number)))
+        self.host_at(name, IpAddr::V4(Ipv4Addr::new(a, b, c, number)))
+    }
+
+    /// A host with an address on which its services listen already.
+    ///
+    /// # Errors
+    /// Its folder cannot be written.
+    pub fn host_at(&self, name: &str, address: IpAddr) -> Result<Host> {
+        Host::lay_out(self, name, address)
     }
 
     /// A command of the server's administrator.
     #[must_use]
     pub fn server(&self, arguments: &[&str]) -> Invocation {
         self.invocation("auto-monitor-server", SERVER, arguments)
+    }
+
+    /// What the engine runs to look at a service.
+    #[must_use]
+    pub fn probe(&self, host: &str, service: &str) -> Invocation {
+        self.invocation("check_registered", SERVER, &[host, service])
     }
 
     /// `PROGRAM --root ROOT ARGUMENTS…`, as a person in the site's folder would call it.
