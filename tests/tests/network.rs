@@ -130,6 +130,49 @@ fn unattended_nothing_is_taken_on_the_network_s_word() {
     drop(running);
 }
 
+/// A name server that answers every question with one SRV record, a port and a host name in the wire's form.
+const NAME_SERVER: &str = r"
+import socket, struct
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(('192.0.2.1', 53))
+print('listens', flush=True)
+while True:
+    query, client = server.recvfrom(512)
+    record = struct.pack('!HHH', 0, 0, 2929) + b'\x07monitor\x07example\x03org\x00'
+    answer = b'\xc0\x0c' + struct.pack('!HHIH', 33, 1, 60, len(record)) + record
+    server.sendto(query[:2] + b'\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00' + query[12:] + answer, client)
+";
+
+#[test]
+fn where_nobody_announces_anything_dns_is_asked() {
+    let mut network = Network::new();
+    let (monitor, web) = (network.machine("monitor.example.org"), network.machine("web1.example.org"));
+    monitor.shell("ip addr add 192.0.2.1/24 dev lan0");
+    web.shell(
+        "ip addr add 192.0.2.2/24 dev lan0; echo nameserver 192.0.2.1 > /etc/resolv.conf\n\
+         echo 192.0.2.1 monitor.example.org >> /etc/hosts",
+    );
+    let [endpoint, announcement] = monitor.serve();
+    let print = web.discovers(1, PATIENCE)["servers"][0]["fingerprint"].as_str().unwrap().to_owned();
+    announcement.end();
+    let dns = monitor.start(&["python3", "-c", NAME_SERVER], "listens");
+    let found = web.discovers(1, PATIENCE);
+    assert_eq!(
+        (servers(&found)[0], found["servers"][0]["source"].as_str()),
+        ("monitor.example.org", Some("dns"))
+    );
+    // DNS says no key; another one than was told before is turned away, and the right one is taken.
+    web.shell("mkdir -p /etc/auto-monitor");
+    for (fingerprint, status) in
+        [("SHA256:q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA", 5), (print.as_str(), 4)]
+    {
+        web.shell(&format!("echo server-fingerprint = {fingerprint} > /etc/auto-monitor/client.conf"));
+        web.say(status, &["auto-monitor", "enrol", "--unattended"]);
+    }
+    assert!(monitor.shell("auto-monitor-server pending").contains("web1.example.org"));
+    drop((dns, endpoint));
+}
+
 #[test]
 fn two_servers_of_one_name_stay_two() {
     let mut network = Network::new();
