@@ -37,7 +37,7 @@ const NAME_MAX: usize = 253;
 /// Makes one TLS handshake and tells every fault of the certificate and of its chain at once: expired, not yet valid, not for this
 /// name, not from a trusted authority, too weak for Debian's own clients. CRITICAL where a client would refuse it.
 #[derive(Debug, Parser)]
-#[command(name = "check_certificate", version, after_help = EXAMPLES)]
+#[command(name = "check_certificate", version)]
 struct Arguments {
     /// The host to connect to: a name, of which every address is tried, or an address
     #[arg(short = 'H', long = "host", value_name = "HOST")]
@@ -60,12 +60,6 @@ struct Arguments {
     #[command(flatten)]
     basics: Basics,
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  check_certificate -H www.example.org -w 30 -c 14
-  check_certificate -H 192.0.2.1 --hostname www.example.org -v
-  check_certificate -H mail.example.org --starttls smtp";
 
 /// A protocol that can be upgraded to TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

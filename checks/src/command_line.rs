@@ -14,6 +14,7 @@ use clap::{Args, Parser};
 use crate::answer::Answer;
 use crate::connection::Endpoint;
 use crate::deadline::Deadline;
+use crate::manual;
 
 /// What every check that connects to something is told.
 #[derive(Debug, Clone, Args)]
@@ -101,13 +102,13 @@ pub fn parse<A: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result
     // Before anything is demanded, and not part of any program's own description.
     if arguments.get(1).is_some_and(|argument| argument == "--generate-man") {
         let mut page = Vec::new();
-        clap_mangen::Man::new(A::command())
-            .render(&mut page)
+        manual::write(A::command(), &mut page)
             .map_err(|error| Ended::Misused(format!("cannot write the manual page: {error}")))?;
         let _ = std::io::stdout().write_all(&page);
         return Err(Ended::Served);
     }
-    A::try_parse_from(arguments).map_err(|error| match error.kind() {
+    let matches = manual::with_examples(A::command()).try_get_matches_from(arguments);
+    matches.and_then(|matches| A::from_arg_matches(&matches)).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = error.print();
             Ended::Served

@@ -48,9 +48,13 @@ struct Arguments {
 /// What the server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Spoken {
+    /// SMTP (RFC 5321), usually on port 25, with --tls on 465
     Smtp,
+    /// IMAP (RFC 9051), usually on port 143, with --tls on 993
     Imap,
+    /// POP3 (RFC 1939), usually on port 110, with --tls on 995
     Pop3,
+    /// SSH (RFC 4253), usually on port 22
     Ssh,
 }
 

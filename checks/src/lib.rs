@@ -21,6 +21,7 @@ pub mod dialogue;
 mod freshness;
 pub mod greeting;
 pub mod mailflow;
+mod manual;
 mod program;
 pub mod protocol;
 mod published;

@@ -505,16 +505,3 @@ fn a_host_that_fell_silent_is_a_warning() {
     assert!(line.starts_with("WARNING: last heard from 2 h ago, more than 100 s; "), "{line}");
     assert_eq!(status, 1);
 }
-
-#[test]
-fn help_version_and_manual_page_are_there() {
-    for (argument, expected) in [
-        ("--help", "check_registered"),
-        ("-V", env!("CARGO_PKG_VERSION")),
-        ("--generate-man", ".TH check_registered"),
-    ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_check_registered")).arg(argument).output().unwrap();
-        assert_eq!(output.status.code(), Some(0));
-        assert!(String::from_utf8(output.stdout).unwrap().contains(expected), "{argument}");
-    }
-}

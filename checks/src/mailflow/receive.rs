@@ -70,7 +70,9 @@ struct Arguments {
 /// What a mailbox is read by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Spoken {
+    /// IMAP (RFC 9051), usually on port 143, with --tls on 993
     Imap,
+    /// POP3 (RFC 1939), usually on port 110, with --tls on 995
     Pop3,
 }
 
