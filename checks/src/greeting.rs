@@ -19,7 +19,7 @@ use crate::command_line::{self, Target};
 use crate::connection::Connection;
 use crate::dialogue::Dialogue;
 use crate::protocol::{Error, Protocol, Security, ssh};
-use crate::tls::Stream;
+use crate::tls::{Purpose, Stream};
 
 /// Check that a mail or SSH server greets and says goodbye
 ///
@@ -83,7 +83,8 @@ fn answer(arguments: &Arguments) -> Answer {
 fn greet(arguments: &Arguments, protocol: Protocol, security: Security) -> Result<String, Error> {
     let target = &arguments.target;
     let name = arguments.hostname.as_ref().unwrap_or(&target.host);
-    let mut greeted = protocol.open(&target.endpoint(), security, name, &target.root, target.deadline())?;
+    let purpose = Purpose::Look(&target.root);
+    let mut greeted = protocol.open(&target.endpoint(), security, name, purpose, target.deadline())?;
     protocol.farewell(&mut greeted.dialogue)?;
     Ok(greeted.greeting)
 }

@@ -8,15 +8,13 @@ mod pop3;
 pub mod smtp;
 pub mod ssh;
 
-use std::path::Path;
-
 use clap::ValueEnum;
 use monitoring_info::state::State;
 
 use crate::connection::{Connection, Endpoint, Error as ConnectionError, excerpt};
 use crate::deadline::Deadline;
 use crate::dialogue::Dialogue;
-use crate::tls::{self, Findings, Stream};
+use crate::tls::{self, Findings, Purpose, Stream};
 
 /// A protocol of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -102,18 +100,19 @@ impl Protocol {
     /// Connects, secures the connection as wished, and is greeted.
     ///
     /// # Errors
-    /// Any of it failed. Faults of the certificate are no errors here: see [`Greeted::findings`].
+    /// Any of it failed. Faults of the certificate are no errors here: see [`Greeted::findings`]. Only to confide in it
+    /// ([`Purpose`]) is what Debian's own clients find too weak too weak here.
     pub fn open(
         self,
         endpoint: &Endpoint,
         security: Security,
         name: &str,
-        root: &Path,
+        purpose: Purpose<'_>,
         deadline: Deadline,
     ) -> Result<Greeted, Error> {
         let connection = Connection::open(endpoint, deadline)?;
         if security == Security::Tls {
-            let (findings, stream) = secure(connection, name, root)?;
+            let (findings, stream) = secure(connection, name, purpose)?;
             let mut dialogue = Dialogue::over(stream);
             dialogue.stage("waiting for the greeting");
             let greeting = self.greet(&mut dialogue)?;
@@ -123,7 +122,7 @@ impl Protocol {
         let greeting = self.greet(&mut dialogue)?;
         let mut findings = Findings::default();
         if security == Security::Starttls {
-            (findings, dialogue) = self.upgrade(dialogue, name, root)?;
+            (findings, dialogue) = self.upgrade(dialogue, name, purpose)?;
         }
         Ok(Greeted { dialogue, greeting, findings })
     }
@@ -161,8 +160,13 @@ impl Protocol {
     ///
     /// # Errors
     /// As [`Protocol::starttls`], and those of the handshake.
-    pub fn upgrade(self, dialogue: Dialogue, name: &str, root: &Path) -> Result<(Findings, Dialogue), Error> {
-        let (findings, stream) = secure(self.starttls(dialogue)?, name, root)?;
+    pub fn upgrade(
+        self,
+        dialogue: Dialogue,
+        name: &str,
+        purpose: Purpose<'_>,
+    ) -> Result<(Findings, Dialogue), Error> {
+        let (findings, stream) = secure(self.starttls(dialogue)?, name, purpose)?;
         Ok((findings, Dialogue::over(stream)))
     }
 
@@ -179,8 +183,12 @@ impl Protocol {
     }
 }
 
-fn secure(connection: Connection, name: &str, root: &Path) -> Result<(Findings, Stream), tls::Error> {
-    let context = tls::Context::to_trust(root)?;
+fn secure(
+    connection: Connection,
+    name: &str,
+    purpose: Purpose<'_>,
+) -> Result<(Findings, Stream), tls::Error> {
+    let context = purpose.context()?;
     let (findings, stream) = tls::secure(connection, &context, name);
     Ok((findings, Stream::Secured(stream?)))
 }

@@ -54,6 +54,28 @@ pub struct Context {
     names: X509CheckFlags,
 }
 
+/// What a connection over TLS is wanted for. The path is the root below which the authorities are.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose<'a> {
+    /// To see whether the server works. What is wrong with its certificate is another probe's news.
+    Look(&'a Path),
+    /// To say what nobody but this server may hear, such as a password.
+    Confide(&'a Path),
+}
+
+impl Purpose<'_> {
+    /// The context for it.
+    ///
+    /// # Errors
+    /// OpenSSL's.
+    pub fn context(self) -> Result<Context, ErrorStack> {
+        match self {
+            Self::Look(root) => Context::to_judge(root),
+            Self::Confide(root) => Context::to_trust(root),
+        }
+    }
+}
+
 impl Context {
     /// One for a connection that is to be used: what Debian's own clients refuse fails, and a name that stands in the
     /// common name alone is none (RFC 9525, section 6.3).
@@ -71,7 +93,8 @@ impl Context {
     ///
     /// OpenSSL's configuration (`openssl.cnf`) is left out, because what an administrator forbids his own programs would hide
     /// what a server does; reading it also takes 3 % of a run. This works for the program's first context alone, and sets a
-    /// variable of the environment for as long as it takes: no other thread may run yet.
+    /// variable of the environment for as long as it takes: no other thread may read one meanwhile. The resolver's does not
+    /// any more, once it has answered.
     ///
     /// # Errors
     /// OpenSSL's.

@@ -23,7 +23,7 @@ use crate::command_line::{self, Target};
 use crate::connection::{Error as ConnectionError, excerpt};
 use crate::deadline::Deadline;
 use crate::protocol::{self, Protocol, Security};
-use crate::tls::Findings;
+use crate::tls::{Findings, Purpose};
 
 /// How long a mailbox that is in use is waited for, once.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -233,7 +233,8 @@ fn look_into(
         Spoken::Imap => Protocol::Imap,
         Spoken::Pop3 => Protocol::Pop3,
     };
-    let opened = protocol.open(&target.endpoint(), security, name, &target.root, deadline)?;
+    let purpose = if arguments.any_certificate { Purpose::Look } else { Purpose::Confide };
+    let opened = protocol.open(&target.endpoint(), security, name, purpose(&target.root), deadline)?;
     if security != Security::Plain && !arguments.any_certificate {
         trust(&opened.findings, name)?;
     }

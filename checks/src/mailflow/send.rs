@@ -26,6 +26,7 @@ use crate::connection::{Error as ConnectionError, excerpt};
 use crate::deadline::Deadline;
 use crate::dialogue::Dialogue;
 use crate::protocol::{self, Protocol, Security, smtp};
+use crate::tls::Purpose;
 
 /// Check that a mail server takes a mail
 ///
@@ -175,13 +176,14 @@ fn open(arguments: &Arguments, deadline: Deadline) -> Result<Dialogue, Error> {
     let target = &arguments.target;
     let security = Security::of(arguments.tls, arguments.starttls);
     let name = arguments.hostname.as_ref().unwrap_or(&target.host);
-    let opened = Protocol::Smtp.open(&target.endpoint(), security, name, &target.root, deadline)?;
+    let purpose = Purpose::Look(&target.root);
+    let opened = Protocol::Smtp.open(&target.endpoint(), security, name, purpose, deadline)?;
     let mut dialogue = opened.dialogue;
     let offered = smtp::hello(&mut dialogue)?;
     if dialogue.stream().is_secured() || !offered.announces("STARTTLS") {
         return Ok(dialogue);
     }
-    let (_, mut dialogue) = Protocol::Smtp.upgrade(dialogue, name, &target.root)?;
+    let (_, mut dialogue) = Protocol::Smtp.upgrade(dialogue, name, purpose)?;
     // RFC 3207, section 4.2: what was said before counts no more.
     smtp::hello(&mut dialogue)?;
     Ok(dialogue)

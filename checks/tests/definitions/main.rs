@@ -11,6 +11,7 @@ mod mail;
 mod port;
 mod secrecy;
 mod site;
+mod weak;
 mod web;
 
 use std::collections::BTreeSet;
@@ -26,6 +27,7 @@ const SCENARIOS: &[&str] = &[
     include_str!("mail.rs"),
     include_str!("port.rs"),
     include_str!("secrecy.rs"),
+    include_str!("weak.rs"),
     include_str!("web.rs"),
 ];
 

@@ -9,6 +9,7 @@ use auto_monitor_checks::answer::Answer;
 use auto_monitor_checks::connection::{Endpoint, Error};
 use auto_monitor_checks::deadline::Deadline;
 use auto_monitor_checks::protocol::{Protocol, Security};
+use auto_monitor_checks::tls::Purpose;
 use monitoring_info::state::State;
 use proptest::prelude::*;
 
@@ -58,7 +59,7 @@ proptest! {
         ] {
             let root = std::path::Path::new("/nonexistent");
             let deadline = Deadline::within(Duration::from_secs(10));
-            let greeted = protocol.open(&said(bytes.clone()), Security::Plain, "x", root, deadline);
+            let greeted = protocol.open(&said(bytes.clone()), Security::Plain, "x", Purpose::Look(root), deadline);
             if let Some(sound) = sound {
                 prop_assert_eq!(greeted.is_ok(), sound, "{:?} {:?}", protocol, greeted.err());
             }
