@@ -67,7 +67,7 @@ fn the_examples_are_command_lines_of_the_program() {
 }
 
 /// The judge is mandoc's own lint; `tests/setup` installs it. Its warnings are of blank lines around the values of an option,
-/// which clap_mangen writes.
+/// which `clap_mangen` writes.
 #[test]
 fn mandoc_finds_no_fault_in_the_manual_pages() {
     for program in programs() {
