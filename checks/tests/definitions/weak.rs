@@ -127,7 +127,7 @@ fn a_password_is_not_said_where_it_is_weak_unless_the_definition_says_so() {
 }
 
 /// `check_tcp` and `check_ldap` make the handshake themselves: the one with OpenSSL, for which the old versions are no TLS any
-/// more, the other with GnuTLS, for which they are.
+/// more, the other with `GnuTLS`, for which they are.
 #[test]
 fn the_plugins_take_weak_certificates() {
     let site = Site::new();
