@@ -136,9 +136,7 @@ fn explain_shows_a_command_line_that_runs() {
     let (status, out, error) = run(&site, &["explain", "web1.example.org"]);
     assert_eq!(status, 0, "{error}");
     assert!(
-        out.contains(
-            "-H 127.0.0.9 -p 443 --hostname=web1.example.org '--uri=/a?b=$USER1$'\\''' --tls"
-        ),
+        out.contains("-H 127.0.0.9 -p 443 --hostname=web1.example.org '--uri=/a?b=$USER1$'\\''' --tls"),
         "{out}"
     );
     assert!(out.contains("http certificate") && out.contains("UNKNOWN: the type gopher"), "{out}");
