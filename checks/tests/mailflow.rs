@@ -6,6 +6,7 @@ mod mailflow {
     pub mod full;
     pub mod hostile;
     pub mod killed;
+    pub mod kinds;
     pub mod many;
     pub mod monitor;
     pub mod owner;

@@ -147,14 +147,22 @@ fn remove(session: &mut Session<Guard>, ours: &BTreeSet<u32>, seen: &mut Seen) -
     done("STORE", session.run_command_and_check_ok(format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)")))?;
     let has_uid_expunge = done("CAPABILITY", session.capabilities())?.has_str("UIDPLUS");
     if has_uid_expunge {
-        return done("EXPUNGE", session.run_command_and_check_ok(format!("UID EXPUNGE {uids}")));
+        done("EXPUNGE", session.run_command_and_check_ok(format!("UID EXPUNGE {uids}")))?;
+    } else {
+        let deleted: BTreeSet<u32> = done("SEARCH", session.uid_search("DELETED"))?.into_iter().collect();
+        if !deleted.is_subset(ours) {
+            seen.left_marked += ours.len();
+            return Ok(());
+        }
+        done("EXPUNGE", session.run_command_and_check_ok("EXPUNGE"))?;
     }
-    let deleted: BTreeSet<u32> = done("SEARCH", session.uid_search("DELETED"))?.into_iter().collect();
-    if deleted.is_subset(ours) {
-        return done("EXPUNGE", session.run_command_and_check_ok("EXPUNGE"));
+    // Who may only read is told OK to both, and the mails stay (RFC 4314, section 4).
+    let left = done("SEARCH", session.uid_search(format!("UID {uids}")))?;
+    if left.is_empty() {
+        return Ok(());
     }
-    seen.left_marked += ours.len();
-    Ok(())
+    let said = "it said OK, and they are still there: may the user delete mails?".to_owned();
+    Err(Error::Refused { stage: stage("EXPUNGE"), said })
 }
 
 /// A sequence set (RFC 9051, section 9).

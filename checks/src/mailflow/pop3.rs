@@ -61,7 +61,7 @@ pub fn look_into(
         next = last;
     }
     let mut seen = Seen { not_looked_at: next as usize, ..Seen::default() };
-    for number in ours {
+    for number in &ours {
         dialogue.stage("removing our mails");
         match command(dialogue, &format!("DELE {number}")) {
             Ok(_) => {}
@@ -69,8 +69,14 @@ pub fn look_into(
             Err(error) => return Err(error),
         }
     }
-    Protocol::Pop3.farewell(dialogue)?;
-    Ok(seen)
+    match Protocol::Pop3.farewell(dialogue) {
+        // Only now, RFC 1939, section 6, does the server remove them, or say that it does not.
+        Err(ConnectionError::Unexpected { stage, said, .. }) if is(&said, "-ERR") && !ours.is_empty() => {
+            seen.not_removed = Some(Error::Refused { stage, said });
+            Ok(seen)
+        }
+        farewell => farewell.map(|()| seen).map_err(Error::from),
+    }
 }
 
 /// Half of the time is for looking, the rest for what follows.
@@ -157,12 +163,14 @@ fn command(dialogue: &mut Dialogue, line: &str) -> Result<String, Error> {
 
 /// What follows `+OK`, or `-ERR`.
 fn reply(dialogue: &mut Dialogue) -> Result<Result<String, String>, ConnectionError> {
-    let is = |line: &str, status: &str| {
-        line.strip_prefix(status).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-    };
     let line = dialogue.expect("\"+OK\" or \"-ERR\"", |line| is(line, "+OK") || is(line, "-ERR"))?;
     let said = line.split_once(' ').map_or("", |(_, said)| said).to_owned();
     Ok(if line.starts_with('+') { Ok(said) } else { Err(said) })
+}
+
+/// Whether a reply has this status (section 3).
+fn is(line: &str, status: &str) -> bool {
+    line.strip_prefix(status).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 #[cfg(test)]
