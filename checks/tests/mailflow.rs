@@ -11,6 +11,7 @@ mod mailflow {
     pub mod monitor;
     pub mod owner;
     pub mod postfix;
+    pub mod random;
     pub mod recheck;
     pub mod scripted;
 }

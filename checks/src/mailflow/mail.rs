@@ -170,6 +170,8 @@ fn fields(header: &str) -> Vec<(&str, String)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::mailflow::token::{KEY_BYTES, Serial};
 
@@ -243,5 +245,35 @@ mod tests {
                 round_trip: Some(10)
             }
         );
+    }
+
+    /// A field of somebody's, with a value that is folded anywhere and may quote a token.
+    fn foreign_fields() -> impl Strategy<Value = String> {
+        let value = prop_oneof![Just("Auto-Monitor-Token: 1.a".to_owned()), "[ -~äö\u{0}]{0,40}"];
+        let value = prop::collection::vec(value, 1..4).prop_map(|pieces| pieces.join("\r\n "));
+        ("X-[A-Za-z-]{1,20}", value).prop_map(|(name, value)| format!("{name}: {value}\r\n"))
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_header(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            carried(&bytes);
+            let header = [b"Auto-Monitor-Token: 1.a\r\n", &*bytes].concat();
+            prop_assert_ne!(carried(&header), Carried::Nothing);
+        }
+
+        #[test]
+        fn a_token_is_found_among_any_fields(
+            before in prop::collection::vec(foreign_fields(), 0..8),
+            name in prop::sample::select(vec!["Auto-Monitor-Token", "AUTO-MONITOR-TOKEN", "auto-monitor-tokeN"]),
+            fold in "[ \t]{0,3}(\r\n[ \t]{1,3})?",
+            after in prop::collection::vec(foreign_fields(), 0..8),
+        ) {
+            let (before, after) = (before.concat(), after.concat());
+            let one = format!("{before}{name}:{fold}1.a\r\n{after}\r\nAuto-Monitor-Token: 1.b\r\n");
+            prop_assert_eq!(carried(one.as_bytes()), Carried::Token("1.a".into()), "{}", one);
+            let none = format!("{before}{after}\r\n");
+            prop_assert_eq!(carried(none.as_bytes()), Carried::Nothing);
+        }
     }
 }

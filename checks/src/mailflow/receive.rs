@@ -271,7 +271,11 @@ fn report(tally: &Tally, seen: Seen, account: &Account) -> Answer {
         (tally.old, "removed, which are older than a week"),
         (tally.others, "of this server's other lists, which were left for their own checks"),
         (tally.foreign, "of other monitoring servers, which were left alone"),
-        (tally.forged, "with a token in this server's name that it did not make, which were left alone"),
+        (
+            tally.forged,
+            "with a token in this server's name that it did not make (forged, or changed on the way), which were left alone: \
+             see their headers, and delete them",
+        ),
         (tally.doubtful, "with several tokens, or that are reports about one, which were left alone"),
         (seen.not_looked_at, "not looked at, because they are too many"),
         (

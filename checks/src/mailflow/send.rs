@@ -32,7 +32,7 @@ use crate::tls::Purpose;
 ///
 /// Greets the server, upgrades to TLS where the server offers that, and hands over a mail with a token, which is kept on a list
 /// until `check_mailflow_receive` sees the mail arrive. CRITICAL where the server does not take it. An address gets one mail a
-/// minute at most; a check that comes sooner hands none over, and says so.
+/// minute at most; a check that comes sooner hands none over, and says so, or that the last hand-over failed.
 #[derive(Debug, Parser)]
 #[command(name = "check_mailflow_send", version)]
 struct Arguments {

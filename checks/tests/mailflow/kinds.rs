@@ -89,7 +89,7 @@ fn what_relays_make_of_a_header_is_read() {
             "Subject: [list] twice\nSubject: again\nX-Spam: |x=1\nAuto-Monitor-Token: $",
             "Content-Type: multipart/mixed; boundary=\"multipart/report\"\nAuto-Monitor-Token: $",
         ] {
-            deliver(dovecot.lmtp, &mail(&form.replace("$", &monitor.sent(LIST, 0))));
+            deliver(dovecot.lmtp, &mail(&form.replace('$', &monitor.sent(LIST, 0))));
             look(&monitor, protocol, address).assert("OK", "1 mail has arrived");
             assert!(mailbox.mails().unwrap().is_empty(), "{protocol}: {form}");
         }

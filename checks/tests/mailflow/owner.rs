@@ -47,6 +47,11 @@ fn what_root_does_by_hand_belongs_to_the_engine() {
     send("another@example.org", true).assert("OK", "a mail was taken");
     let mut delay = monitor.command("check_mailflow", &["--list", LIST, "-c", "900"]);
     answered(&delay.uid(ENGINE).gid(ENGINE).output().unwrap()).assert("OK", "2 mails on their way");
+    // Whoever of the two has found out why mails were lost.
+    let arguments = ["--list", LIST, "--forget"];
+    monitor.run("check_mailflow", &arguments).assert("OK", "no longer waiting for 2 mails on the list");
+    let mut forget = monitor.command("check_mailflow", &arguments);
+    answered(&forget.uid(ENGINE).gid(ENGINE).output().unwrap()).assert("OK", "no longer waiting for 0 mails");
 }
 
 #[test]

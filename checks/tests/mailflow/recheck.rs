@@ -1,8 +1,10 @@
 //! What a check says that is repeated within the minute, in which no second mail may go to the address: an engine that looks
 //! again soon must not be told that all is well, or the alarm never comes.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use super::monitor::{Answered, LIST, Monitor, USER};
 use super::scripted::{mail_taker, serve};
@@ -78,4 +80,21 @@ fn a_server_that_refuses_is_critical_also_while_anothers_mails_go_to_the_address
     send(&monitor, address)
         .assert("CRITICAL", "is not known to have succeeded, and probe@example.org gets a mail");
     assert_eq!(mails.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_server_whose_mails_never_go_first_is_a_warning() {
+    let monitor = Monitor::new();
+    let (one, _) = mail_taker();
+    let (other, mails) = mail_taker();
+    send(&monitor, one).assert("OK", "a mail was taken");
+    send(&monitor, other).assert("OK", "greeted; no mail was sent");
+    let folder = monitor.store.folder().join("recipients");
+    let mut names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let waiting = names.find(|path| path.extension().is_some_and(|what| what == "waiting")).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(3700);
+    fs::File::options().write(true).open(waiting).unwrap().set_modified(long_ago).unwrap();
+    send(&monitor, other)
+        .assert("WARNING", "greeted; but for 61 min no mail was sent, because others send to probe@");
+    assert_eq!(mails.lock().unwrap().len(), 0);
 }
