@@ -106,7 +106,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn answer(arguments: &Arguments) -> Answer {
     let name = match &arguments.hostname {
         Some(name) => name.clone(),
-        None => match name(&arguments.host) {
+        None => match name(connection::name_to_others(&arguments.host)) {
             Ok(name) => name,
             Err(why) => return Answer::unknown(&why),
         },

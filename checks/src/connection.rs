@@ -34,6 +34,16 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// What a host that was named so is called when speaking to it: without the zone of an address, which means something on this
+/// machine alone (RFC 4007, section 11.2), and without the root's dot (RFC 6066, section 3).
+#[must_use]
+pub fn name_to_others(host: &str) -> &str {
+    match host.split_once('%') {
+        Some((address, _)) if address.parse::<IpAddr>().is_ok() => address,
+        _ => host.strip_suffix('.').unwrap_or(host),
+    }
+}
+
 /// Why a dialogue ended. Display is a sentence for a person; what the other side said in it is not yet neutral.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -16,7 +16,7 @@ use monitoring_info::state::State;
 
 use crate::answer::Answer;
 use crate::command_line::{self, Target};
-use crate::connection::Connection;
+use crate::connection::{self, Connection};
 use crate::dialogue::Dialogue;
 use crate::protocol::{Error, Protocol, Security, ssh};
 use crate::tls::{Purpose, Stream};
@@ -82,7 +82,7 @@ fn answer(arguments: &Arguments) -> Answer {
 
 fn greet(arguments: &Arguments, protocol: Protocol, security: Security) -> Result<String, Error> {
     let target = &arguments.target;
-    let name = arguments.hostname.as_ref().unwrap_or(&target.host);
+    let name = arguments.hostname.as_deref().unwrap_or_else(|| connection::name_to_others(&target.host));
     let purpose = Purpose::Look(&target.root);
     let mut greeted = protocol.open(&target.endpoint(), security, name, purpose, target.deadline())?;
     protocol.farewell(&mut greeted.dialogue)?;

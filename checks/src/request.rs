@@ -18,7 +18,7 @@ use monitoring_info::value;
 
 use crate::answer::Answer;
 use crate::command_line::{self, Basics};
-use crate::connection::{Connection, Endpoint, Error as ConnectionError, excerpt};
+use crate::connection::{self, Connection, Endpoint, Error as ConnectionError, excerpt};
 use crate::dialogue::Dialogue;
 use crate::protocol::Error;
 use crate::tls::{self, Context, Stream};
@@ -97,7 +97,7 @@ fn answer(arguments: &Arguments) -> Answer {
     let (state, sentence) = judge(&response, arguments.refuse_redirection);
     Answer::new(state, &sentence)
         .with_performance(format!("time={:.6}s;;;0", begun.elapsed().as_secs_f64()))
-        .with_detail(&format!("GET {} of {}", arguments.uri, arguments.authority()))
+        .with_detail(&format!("GET {} of {}", arguments.target(), arguments.authority()))
 }
 
 fn judge(response: &Response, refuse_redirection: bool) -> (State, String) {
@@ -139,7 +139,7 @@ impl Arguments {
     }
 
     fn name(&self) -> &str {
-        self.hostname.as_deref().unwrap_or(&self.host)
+        self.hostname.as_deref().unwrap_or_else(|| connection::name_to_others(&self.host))
     }
 
     /// What the Host header says (RFC 9110, section 7.2): the port where it is not the scheme's own, an IPv6 address in
@@ -153,11 +153,17 @@ impl Arguments {
         if self.port() == if self.tls { 443 } else { 80 } { name } else { format!("{name}:{}", self.port()) }
     }
 
+    /// What is asked for. A path and a query hold no fragment, so a `#` in them is one of their characters, which must be
+    /// encoded (RFC 3986, section 2.2): of those who get it as it is, Apache answers 400, and nginx leaves out what follows.
+    fn target(&self) -> String {
+        self.uri.replace('#', "%23")
+    }
+
     /// RFC 9112, section 3. The connection is asked to be closed, because nothing follows.
     fn message(&self) -> String {
         format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: auto-monitor/{}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-            self.uri,
+            self.target(),
             self.authority(),
             env!("CARGO_PKG_VERSION")
         )
@@ -172,7 +178,8 @@ fn response(dialogue: &mut Dialogue) -> Result<Response, ConnectionError> {
         // expect has seen to it that there is one.
         let Some((status, said)) = status(&line) else { continue };
         let location = header(dialogue)?;
-        if status >= 200 {
+        // Nobody asked to go on in another protocol (101), in which nothing of HTTP's follows.
+        if status >= 200 || status == 101 {
             return Ok(Response { status, said: said.to_owned(), location });
         }
     }
@@ -218,7 +225,8 @@ mod tests {
     use super::*;
 
     fn arguments(more: &[&str]) -> Arguments {
-        let command_line = ["check_request", "-H", "192.0.2.1"].into_iter().chain(more.iter().copied());
+        let host: &[&str] = if more.contains(&"-H") { &[] } else { &["-H", "192.0.2.1"] };
+        let command_line = ["check_request"].iter().chain(host).chain(more).copied();
         Arguments::try_parse_from(command_line).unwrap()
     }
 
@@ -235,6 +243,8 @@ mod tests {
             (&["--tls"], "192.0.2.1"),
             (&["-p", "443", "--hostname", "www.example.org"], "www.example.org:443"),
             (&["-p", "8080", "--hostname", "2001:db8::1"], "[2001:db8::1]:8080"),
+            (&["-p", "80", "-H", "fe80::1%eth0"], "[fe80::1]"),
+            (&["-p", "80", "-H", "www.example.org."], "www.example.org"),
         ] {
             assert_eq!(arguments(more).authority(), authority);
         }
@@ -250,6 +260,11 @@ mod tests {
             assert!(super::uri(bad).is_err(), "{bad:?}");
         }
         assert!(hostname("a\r\nb").is_err());
+    }
+
+    #[test]
+    fn a_path_holds_no_fragment() {
+        assert!(arguments(&["--uri", "/a#b?c#"]).message().starts_with("GET /a%23b?c%23 HTTP/1.1\r\n"));
     }
 
     #[test]

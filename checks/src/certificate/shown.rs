@@ -5,7 +5,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp};
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::nid::Nid;
 use openssl::x509::{X509NameRef, X509Ref};
@@ -43,7 +44,9 @@ impl Moment {
     }
 
     fn format(self, format: &str) -> String {
-        Timestamp::from_second(self.0)
+        // Not a Timestamp: it has to be one in every time zone, and so ends a day before the year 9999 does.
+        DateTime::constant(1970, 1, 1, 0, 0, 0, 0)
+            .checked_add(SignedDuration::from_secs(self.0))
             .map_or_else(|_| "an unknown date".to_owned(), |time| time.strftime(format).to_string())
     }
 }
@@ -155,5 +158,20 @@ impl fmt::Display for Carried {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_shown_up_to_the_last_that_a_certificate_can_name() {
+        let shown = |text| Moment::of(&Asn1Time::from_str(text).unwrap()).unwrap().to_the_minute();
+        // RFC 5280, section 4.1.2.5: without a well-defined end.
+        assert_eq!(shown("99991231235959Z"), "9999-12-31 23:59 UTC");
+        assert_eq!(shown("20380119031408Z"), "2038-01-19 03:14 UTC");
+        assert_eq!(shown("500101000000Z"), "1950-01-01 00:00 UTC");
+        assert_eq!(shown("00010101000000Z"), "0001-01-01 00:00 UTC");
     }
 }

@@ -8,8 +8,9 @@ pub(super) static KIND: Kind = Kind {
     name: "http",
     summary: "succeeds when GET gives a successful response",
     description: "A 2xx answer is a success. A 3xx answer counts as one (unless `accept_redirection` is False) and is never \
-        followed: what it points to may be on another host. All else fails. The answer's body is not read. A virtual host \
-        with a certificate of its own needs both `hostname` and `ssl_hostname`.",
+        followed: what it points to may be on another host. All else fails. The answer's body is not read. A `#` in \
+        `uri` is sent as `%23`, since a request has none. A virtual host with a certificate of its own needs both `hostname` \
+        and `ssl_hostname`.",
     keys: &[
         Key {
             name: "port",
