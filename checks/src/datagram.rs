@@ -147,15 +147,3 @@ fn exchange(socket: &UdpSocket, patience: Duration) -> io::Result<usize> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn arguments_are_consistent() {
-        Arguments::command().debug_assert();
-    }
-}

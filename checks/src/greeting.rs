@@ -93,15 +93,3 @@ fn identify(target: &Target) -> Result<String, Error> {
     let connection = Connection::open(&target.endpoint(), target.deadline())?;
     Ok(ssh::identify(&mut Dialogue::over(Stream::Plain(connection)))?)
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn arguments_are_consistent() {
-        Arguments::command().debug_assert();
-    }
-}

@@ -95,14 +95,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLin
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-
-    #[test]
-    fn arguments_are_consistent() {
-        Arguments::command().debug_assert();
-    }
 
     fn misuse(arguments: &[&str]) -> String {
         let arguments = ["check_registered"].iter().chain(arguments).map(OsString::from);

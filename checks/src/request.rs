@@ -219,7 +219,6 @@ fn header(dialogue: &mut Dialogue) -> Result<Option<String>, ConnectionError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use proptest::prelude::*;
 
     use super::*;
@@ -228,11 +227,6 @@ mod tests {
         let host: &[&str] = if more.contains(&"-H") { &[] } else { &["-H", "192.0.2.1"] };
         let command_line = ["check_request"].iter().chain(host).chain(more).copied();
         Arguments::try_parse_from(command_line).unwrap()
-    }
-
-    #[test]
-    fn arguments_are_consistent() {
-        Arguments::command().debug_assert();
     }
 
     #[test]

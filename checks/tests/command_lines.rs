@@ -21,7 +21,8 @@ fn path(program: &str) -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_check_registered")).with_file_name(program)
 }
 
-/// What it prints, with exit status 0 and in at most so many columns.
+/// What it prints, with exit status 0 and in at most so many columns. Whatever it is asked, clap judges its arguments' definition
+/// first, in a build like that of the tests.
 fn printed(program: &str, arguments: &[&str], columns: usize) -> String {
     let output =
         Command::new(path(program)).args(arguments).env("COLUMNS", columns.to_string()).output().unwrap();

@@ -131,8 +131,6 @@ fn span(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
     use crate::mailflow::token::Serial;
 
@@ -143,11 +141,6 @@ mod tests {
         let outstanding = Outstanding { serials, last_sent, round_trip: None };
         let limits = Limits { critical: 900, warning: Some(600) };
         judge(&outstanding, limits, NOW).to_string()
-    }
-
-    #[test]
-    fn arguments_are_consistent() {
-        Arguments::command().debug_assert();
     }
 
     #[test]

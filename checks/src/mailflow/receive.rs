@@ -303,14 +303,7 @@ fn performance(tally: &Tally, elapsed: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-
-    #[test]
-    fn arguments_are_consistent() {
-        Arguments::command().debug_assert();
-    }
 
     #[test]
     fn a_user_is_no_command() {

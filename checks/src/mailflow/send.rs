@@ -277,14 +277,7 @@ fn command(
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-
-    #[test]
-    fn arguments_are_consistent() {
-        Arguments::command().debug_assert();
-    }
 
     #[test]
     fn only_allowed_domains_get_mail() {
