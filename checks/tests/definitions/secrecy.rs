@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::site::Site;
 
 const PASSWORD: &str = "Kn0wn-t0-nobody-else";
-const CHECKS: usize = 300;
+const CHECKS: usize = 1000;
 
 const LDAP: &str =
     "type = ldap\nport = PORT\nusername = cn=probe,dc=example,dc=org\npassword = Kn0wn-t0-nobody-else";

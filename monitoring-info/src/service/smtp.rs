@@ -7,9 +7,9 @@ use crate::{mail, value};
 pub(super) static KIND: Kind = Kind {
     name: "smtp",
     summary: "gives an SMTP greeting; with `email`, accepts a mail",
-    description: "With `email`, every check sends a mail with a token to that address. With `mailflowid`, the token is \
-        kept in that list until an imap or pop3 definition finds the mail, and a mailflow definition watches how long \
-        that takes.",
+    description: "With `email`, every check sends a mail with a token to that address, one a minute at most. With \
+        `mailflowid`, the token is kept in that list until an imap or pop3 definition finds the mail, and a mailflow \
+        definition watches how long that takes.",
     keys: &[
         Key {
             name: "port",
