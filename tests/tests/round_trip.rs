@@ -130,7 +130,7 @@ fn a_list_is_shared_by_the_administrator_and_by_nobody_else() -> Result<()> {
     // Shared, the mail that lies there has arrived.
     administer(&site, &format!("shared-mailflows = {MX}/inbound {IMAP}\n"))?;
     sleep(Duration::from_millis(3100));
-    probe(&site, TRIP, CRITICAL, "1 mail on their way for more than 2 s")?;
+    probe(&site, TRIP, CRITICAL, "1 mail on its way for more than 2 s")?;
     probe(&site, READ, OK, "1 mail has arrived")?;
     probe(&site, TRIP, OK, "every mail has arrived")?;
     assert_eq!(servers.mails()?, 0);
@@ -142,7 +142,7 @@ fn a_list_is_shared_by_the_administrator_and_by_nobody_else() -> Result<()> {
     probe(&site, SEND, OK, "a mail was taken")?;
     sleep(Duration::from_millis(3100));
     probe(&site, READ, OK, "no mail that is waited for")?;
-    probe(&site, TRIP, CRITICAL, "1 mail on their way for more than 2 s")?;
+    probe(&site, TRIP, CRITICAL, "1 mail on its way for more than 2 s")?;
     servers.postfix.release_deliveries()?;
     servers.postfix.wait_until_delivered()?;
     probe(&site, READ, OK, "1 mail has arrived")?;

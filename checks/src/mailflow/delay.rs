@@ -83,7 +83,7 @@ fn judge(outstanding: &Outstanding, limits: Limits, now: u64) -> Answer {
     let oldest_text = format!("the oldest for {}", span(oldest.unwrap_or(0)));
     let (state, sentence) = if late > 0 {
         let limit = span(limits.critical);
-        (State::Critical, format!("{} on their way for more than {limit}, {oldest_text}", mails(late)))
+        (State::Critical, format!("{} for more than {limit}, {oldest_text}", on_the_way(late)))
     } else if future > 0 {
         let sentence = format!("{} dated in the future: was the clock set back?", mails(future));
         (State::Unknown, sentence)
@@ -98,10 +98,10 @@ fn judge(outstanding: &Outstanding, limits: Limits, now: u64) -> Answer {
             }
             Some(_) if slow > 0 => {
                 let limit = span(limits.warning.unwrap_or(0));
-                (State::Warning, format!("{} on their way for more than {limit}, {oldest_text}", mails(slow)))
+                (State::Warning, format!("{} for more than {limit}, {oldest_text}", on_the_way(slow)))
             }
             Some(_) if serials.is_empty() => (State::Ok, "every mail has arrived".to_owned()),
-            Some(_) => (State::Ok, format!("{} on their way, {oldest_text}", mails(serials.len()))),
+            Some(_) => (State::Ok, format!("{}, {oldest_text}", on_the_way(serials.len()))),
         }
     };
     let warning = limits.warning.map_or_else(String::new, |limit| limit.to_string());
@@ -117,6 +117,11 @@ fn judge(outstanding: &Outstanding, limits: Limits, now: u64) -> Answer {
 /// So many mails.
 fn mails(count: usize) -> String {
     if count == 1 { "1 mail".to_owned() } else { format!("{count} mails") }
+}
+
+/// So many mails that have not arrived yet.
+fn on_the_way(count: usize) -> String {
+    format!("{} on {} way", mails(count), if count == 1 { "its" } else { "their" })
 }
 
 /// A span of time for a person, with its two largest units.
@@ -152,7 +157,7 @@ mod tests {
             "OK: 2 mails on their way, the oldest for 10 min 0 s|outstanding=2;;;0 oldest=600s;600;900;0"
         );
         assert!(
-            judged(&[NOW - 601], sent).starts_with("WARNING: 1 mail on their way for more than 10 min 0 s,")
+            judged(&[NOW - 601], sent).starts_with("WARNING: 1 mail on its way for more than 10 min 0 s,")
         );
         assert!(judged(&[NOW - 900], sent).starts_with("WARNING"));
         assert!(judged(&[NOW - 901, NOW], sent).starts_with("CRITICAL: 1 mail"));

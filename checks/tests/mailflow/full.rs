@@ -50,7 +50,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
         } else {
             assert_eq!(monitor.outstanding(), 1, "room for {room}: {answer:?}");
             assert!(
-                monitor.delay("900").text.contains("1 mail on their way") || answer.status == 3,
+                monitor.delay("900").text.contains("1 mail on its way") || answer.status == 3,
                 "{answer:?}"
             );
         }

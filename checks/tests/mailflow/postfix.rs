@@ -75,7 +75,7 @@ fn a_mail_goes_round_by_every_way() {
         let more: Vec<&str> = option.into_iter().chain(["--list", LIST]).collect();
         site.send_to(to, &more).assert("OK", "a mail was taken: 250 2.0.0 Ok: queued as ");
         site.postfix.wait_until_delivered().unwrap();
-        site.monitor.delay("900").assert("OK", "1 mail on their way, the oldest for ");
+        site.monitor.delay("900").assert("OK", "1 mail on its way, the oldest for ");
         site.monitor
             .receive(protocol, from, &[security])
             .assert("OK", "1 mail has arrived|arrived=1;;;0 known=0");
@@ -134,7 +134,7 @@ fn a_delivery_that_is_held_is_critical_until_it_goes_on() {
     sleep(Duration::from_millis(2100));
     site.receive().assert("OK", "no mail that is waited for");
     let late = site.monitor.delay("1");
-    late.assert("CRITICAL", "1 mail on their way for more than 1 s, the oldest for ");
+    late.assert("CRITICAL", "1 mail on its way for more than 1 s, the oldest for ");
     assert!(late.text.contains("outstanding=1;;;0"), "{late:?}");
     site.postfix.release_deliveries().unwrap();
     site.postfix.wait_until_delivered().unwrap();
@@ -190,7 +190,7 @@ fn a_mailbox_over_quota_is_a_trip_that_does_not_end() {
     site.postfix.wait_until_delivered().unwrap();
     sleep(Duration::from_millis(2100));
     site.receive().assert("OK", "no mail that is waited for");
-    site.monitor.delay("1").assert("CRITICAL", "1 mail on their way for more than 1 s");
+    site.monitor.delay("1").assert("CRITICAL", "1 mail on its way for more than 1 s");
     assert_eq!(mailbox.mails().unwrap(), others, "and no bounce of it");
     site.monitor
         .run("check_mailflow", &["--list", LIST, "--forget"])
