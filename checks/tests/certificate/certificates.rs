@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::Result;
-use auto_monitor_tests::servers::authority::{Authority, Request, rsa_key, self_signed};
+use auto_monitor_tests::servers::authority::{Authority, Request, elliptic_key, rsa_key, self_signed};
 use auto_monitor_tests::servers::openssl_server::{OpensslServer, Options};
 use openssl::dh::Dh;
 use openssl::hash::MessageDigest;
@@ -130,6 +130,25 @@ fn trust(place: &Place, seen: &mut Seen) -> Result<()> {
     certificate.intermediates.push(stranger.certificate().certificate.clone());
     let files = place.files(&certificate)?;
     seen.add("from an unknown authority, with its root", &place.probe(&Options::new(&files), &[])?);
+    // What trusts an old root and its successor of the same name and key, as Let's Encrypt's clients did.
+    let key = elliptic_key()?;
+    let half = Authority::root(&Request::named("Renewed root").valid_days(-1000, -1).key(&key))?;
+    let renewed = Authority::root(&Request::named("Renewed root").valid_days(-1000, 1000).key(&key))?;
+    let crossed =
+        place.authority.intermediate(&Request::named("Renewed root").valid_days(-900, -1).key(&key))?;
+    let mut certificate = renewed.issue(&good(NAME))?;
+    certificate.intermediates.push(crossed.certificate().certificate.clone());
+    let files = place.files(&certificate)?;
+    half.trust(place.folder.path())?;
+    renewed.trust(place.folder.path())?;
+    seen.add(
+        "its root is trusted, an expired one of the same key too and sent",
+        &place.probe(&Options::new(&files), &[])?,
+    );
+    let between = stranger.intermediate(&Request::named("Trusted intermediate"))?;
+    between.trust(place.folder.path())?;
+    let files = place.files(&between.issue(&good(NAME))?)?;
+    seen.add("its intermediate is trusted, and not the root", &place.probe(&Options::new(&files), &[])?);
     let worst =
         self_signed(&good("mail.example.org").valid_seconds(-90 * DAY, -3 * DAY / 2).key(&rsa_key(1024)?))?;
     let options = Options::new(&place.files(&worst)?).any_strength();
