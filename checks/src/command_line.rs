@@ -12,9 +12,10 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser};
 
 use crate::answer::Answer;
-use crate::connection::Endpoint;
+use crate::connection::{self, Endpoint};
 use crate::deadline::Deadline;
 use crate::manual;
+use crate::protocol::Security;
 
 /// What every check that connects to something is told.
 #[derive(Debug, Clone, Args)]
@@ -27,6 +28,20 @@ pub struct Target {
     pub port: u16,
     #[command(flatten)]
     basics: Basics,
+}
+
+/// How a check secures a connection that may be upgraded.
+#[derive(Debug, Clone, Args)]
+pub struct Securing {
+    /// Expect TLS from the first byte
+    #[arg(long, conflicts_with = "starttls")]
+    tls: bool,
+    /// Demand that the connection is upgraded to TLS
+    #[arg(long)]
+    starttls: bool,
+    /// The name to ask for in the TLS handshake (SNI), and that a certificate must carry where it is judged [default: HOST]
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
 }
 
 /// What every check is told.
@@ -48,6 +63,24 @@ impl Target {
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         Endpoint { host: self.host.clone(), port: self.port }
+    }
+}
+
+impl Securing {
+    /// Whether and how the connection is secured.
+    #[must_use]
+    pub fn security(&self) -> Security {
+        match (self.tls, self.starttls) {
+            (_, true) => Security::Starttls,
+            (true, false) => Security::Tls,
+            (false, false) => Security::Plain,
+        }
+    }
+
+    /// What the server is called in the handshake.
+    #[must_use]
+    pub fn name<'a>(&'a self, target: &'a Target) -> &'a str {
+        self.hostname.as_deref().unwrap_or_else(|| connection::name_to_others(&target.host))
     }
 }
 

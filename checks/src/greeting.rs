@@ -15,8 +15,8 @@ use clap::{Parser, ValueEnum};
 use monitoring_info::state::State;
 
 use crate::answer::Answer;
-use crate::command_line::{self, Target};
-use crate::connection::{self, Connection};
+use crate::command_line::{self, Securing, Target};
+use crate::connection::Connection;
 use crate::dialogue::Dialogue;
 use crate::protocol::{Error, Protocol, Security, ssh};
 use crate::tls::{Purpose, Stream};
@@ -34,15 +34,8 @@ struct Arguments {
     /// The protocol to speak
     #[arg(long)]
     protocol: Spoken,
-    /// Expect TLS from the first byte
-    #[arg(long, conflicts_with = "starttls")]
-    tls: bool,
-    /// Upgrade the connection to TLS
-    #[arg(long)]
-    starttls: bool,
-    /// The name to ask for in the TLS handshake (SNI) [default: HOST]
-    #[arg(long, value_name = "NAME")]
-    hostname: Option<String>,
+    #[command(flatten)]
+    securing: Securing,
 }
 
 /// What the server speaks.
@@ -65,7 +58,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn answer(arguments: &Arguments) -> Answer {
     let begun = Instant::now();
-    let security = Security::of(arguments.tls, arguments.starttls);
+    let security = arguments.securing.security();
     let greeting = match arguments.protocol {
         Spoken::Smtp => greet(arguments, Protocol::Smtp, security),
         Spoken::Imap => greet(arguments, Protocol::Imap, security),
@@ -82,7 +75,7 @@ fn answer(arguments: &Arguments) -> Answer {
 
 fn greet(arguments: &Arguments, protocol: Protocol, security: Security) -> Result<String, Error> {
     let target = &arguments.target;
-    let name = arguments.hostname.as_deref().unwrap_or_else(|| connection::name_to_others(&target.host));
+    let name = arguments.securing.name(target);
     let purpose = Purpose::Look(&target.root);
     let mut greeted = protocol.open(&target.endpoint(), security, name, purpose, target.deadline())?;
     protocol.farewell(&mut greeted.dialogue)?;

@@ -38,18 +38,6 @@ pub enum Security {
     Starttls,
 }
 
-impl Security {
-    /// As the two options of a command line say, of which at most one is given.
-    #[must_use]
-    pub fn of(tls: bool, starttls: bool) -> Self {
-        match (tls, starttls) {
-            (_, true) => Self::Starttls,
-            (true, false) => Self::Tls,
-            (false, false) => Self::Plain,
-        }
-    }
-}
-
 /// Why there is no dialogue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

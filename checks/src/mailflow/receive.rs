@@ -19,7 +19,7 @@ use super::password::{self, Account};
 use super::store::{self, Store, now};
 use super::{List, imap, pop3};
 use crate::answer::Answer;
-use crate::command_line::{self, Target};
+use crate::command_line::{self, Securing, Target};
 use crate::connection::{Error as ConnectionError, excerpt};
 use crate::deadline::Deadline;
 use crate::protocol::{self, Protocol, Security};
@@ -34,22 +34,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// these mails. No other mail is touched. Mails of this machine's other lists stay for a week.
 #[derive(Debug, Parser)]
 #[command(name = "check_mailflow_receive", version)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 struct Arguments {
     #[command(flatten)]
     target: Target,
     /// The protocol to speak
     #[arg(long)]
     protocol: Spoken,
-    /// Expect TLS from the first byte
-    #[arg(long, conflicts_with = "starttls")]
-    tls: bool,
-    /// Upgrade the connection to TLS
-    #[arg(long)]
-    starttls: bool,
-    /// The name to ask for in the TLS handshake (SNI), which the certificate must carry [default: HOST]
-    #[arg(long, value_name = "NAME")]
-    hostname: Option<String>,
+    #[command(flatten)]
+    securing: Securing,
     /// Send the password over TLS whatever the certificate says
     #[arg(long)]
     any_certificate: bool,
@@ -201,7 +193,7 @@ fn answer(arguments: &Arguments) -> Answer {
 fn look(arguments: &Arguments, account: &Account) -> Result<Answer, Error> {
     let begun = Instant::now();
     let deadline = arguments.target.deadline();
-    if !arguments.tls && !arguments.starttls && !arguments.allow_plain_text {
+    if arguments.securing.security() == Security::Plain && !arguments.allow_plain_text {
         return Err(Error::PlainText);
     }
     // Before anything is seen: a mail whose token cannot be taken off its list must stay.
@@ -227,8 +219,8 @@ fn look_into(
     deadline: Deadline,
 ) -> Result<Seen, Error> {
     let target = &arguments.target;
-    let security = Security::of(arguments.tls, arguments.starttls);
-    let name = arguments.hostname.as_ref().unwrap_or(&target.host);
+    let security = arguments.securing.security();
+    let name = arguments.securing.name(target);
     let protocol = match arguments.protocol {
         Spoken::Imap => Protocol::Imap,
         Spoken::Pop3 => Protocol::Pop3,

@@ -21,11 +21,11 @@ use super::recipients::{Claim, INTERVAL, Turn, WAIT_MAX};
 use super::store::{self, Pending, Store, now, random};
 use super::token::{Key, Mark, Serial, Token};
 use crate::answer::Answer;
-use crate::command_line::{self, Target};
+use crate::command_line::{self, Securing, Target};
 use crate::connection::{Error as ConnectionError, excerpt};
 use crate::deadline::Deadline;
 use crate::dialogue::Dialogue;
-use crate::protocol::{self, Protocol, Security, smtp};
+use crate::protocol::{self, Protocol, smtp};
 use crate::tls::Purpose;
 
 /// Check that a mail server takes a mail
@@ -38,15 +38,8 @@ use crate::tls::Purpose;
 struct Arguments {
     #[command(flatten)]
     target: Target,
-    /// Expect TLS from the first byte
-    #[arg(long, conflicts_with = "starttls")]
-    tls: bool,
-    /// Demand that the connection is upgraded to TLS
-    #[arg(long)]
-    starttls: bool,
-    /// The name to ask for in the TLS handshake (SNI) [default: HOST]
-    #[arg(long, value_name = "NAME")]
-    hostname: Option<String>,
+    #[command(flatten)]
+    securing: Securing,
     /// Whom to send the mail to
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     to: String,
@@ -174,8 +167,8 @@ fn check_domain(to: &str, allowed: &[String]) -> Result<(), Error> {
 /// Up to where a mail can be handed over.
 fn open(arguments: &Arguments, deadline: Deadline) -> Result<Dialogue, Error> {
     let target = &arguments.target;
-    let security = Security::of(arguments.tls, arguments.starttls);
-    let name = arguments.hostname.as_ref().unwrap_or(&target.host);
+    let security = arguments.securing.security();
+    let name = arguments.securing.name(target);
     let purpose = Purpose::Look(&target.root);
     let opened = Protocol::Smtp.open(&target.endpoint(), security, name, purpose, deadline)?;
     let mut dialogue = opened.dialogue;
