@@ -79,10 +79,10 @@ fn what_is_defined_is_what_nagios_watches() -> Result<()> {
     assert!(said.text.contains("did you mean `port`?"), "{}", said.text);
     expected.wait(&mut site.nagios, VERDICT, |_| {})?;
 
-    // A probe that is still missing is UNKNOWN, never OK.
+    // What refuses a datagram is CRITICAL: nobody listens there.
     database.define("log.conf", "[log]\ntype = udp\nport = 514\n")?;
     database.client(&site, &["register"]).expect(1)?;
-    expected = expected.service(DATABASE, "log", "UNKNOWN");
+    expected = expected.service(DATABASE, "log", "CRITICAL");
     expected.wait(&mut site.nagios, VERDICT, |_| {})?;
 
     // A host that falls silent is a WARNING, until it is heard again.
