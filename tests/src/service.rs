@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
 use crate::patience::wait_for;
 use crate::process::Process;
@@ -147,4 +148,18 @@ impl Drop for Greeter {
             let _ = thread.join();
         }
     }
+}
+
+/// A TCP socket on 127.0.0.1 that refuses every connection until this process ends: it is bound and never listens, so that
+/// nobody else gets its port meanwhile.
+///
+/// # Panics
+/// The system gives no socket.
+#[must_use]
+pub fn closed() -> SocketAddr {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port of 127.0.0.1");
+    let address = getsockname(&socket).expect("the socket's address");
+    std::mem::forget(socket);
+    SocketAddr::try_from(address).expect("an address of the Internet's")
 }

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use auto_monitor_tests::servers::authority::{Authority, Files, Request};
+pub use auto_monitor_tests::service::closed;
 use monitoring_info::definition;
 use monitoring_info::mail::Policy;
 use monitoring_info::published::{DOCUMENTS_DIR, Published, STATE_DIR};
@@ -151,11 +152,6 @@ impl Site {
         assert_eq!(verdict.state, State::Critical, "{definition}: {}", verdict.text);
         assert!(verdict.text.contains(said), "{definition}: {}", verdict.text);
     }
-}
-
-/// An address where nobody listens.
-pub fn closed() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Says this to everybody who connects, and hangs up when they do.

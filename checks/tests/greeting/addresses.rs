@@ -13,6 +13,7 @@ use auto_monitor_checks::deadline::Deadline;
 use auto_monitor_checks::dialogue::Dialogue;
 use auto_monitor_checks::protocol::ssh;
 use auto_monitor_checks::tls::Stream;
+use auto_monitor_tests::service::closed;
 use monitoring_info::state::State;
 use nix::sys::socket::{Backlog, listen};
 
@@ -30,7 +31,7 @@ fn nobody_there_is_critical_and_no_name_is_unknown() {
 }
 
 fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    closed().port()
 }
 
 /// A listener that nobody is let in at any more: whoever else knocks gets no answer, because Linux leaves a SYN unanswered
