@@ -467,13 +467,9 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_address() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let error = Connection::open(&local(port), soon()).unwrap_err();
-        assert!(
-            error.to_string().starts_with(&format!("cannot connect to 127.0.0.1:{port}: Connection refused"))
-        );
+        let closed = auto_monitor_tests::service::closed();
+        let error = Connection::open(&local(closed.port()), soon()).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot connect to {closed}: Connection refused")));
         assert_eq!(error.state(), State::Critical);
     }
 
