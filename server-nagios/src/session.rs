@@ -80,7 +80,7 @@ struct Session<'a> {
     line: Line,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     /// What became of it, for the journal. Messages are left out: they can hold what the client sent.
     fn note(&mut self, reply: &Reply) {
         if let Some(refusal) = &reply.refusal {
@@ -190,6 +190,15 @@ impl Session<'_> {
             ),
         };
         Ok(Err(reply.refuse(RefusalCode::NotApproved, message, Some(&help))))
+    }
+
+    /// The same with the ledger locked, so that it stays so; who is not approved does not even wait for the lock.
+    fn approved_and_locked(&self, request: &Request) -> Result<Result<(Ledger<'a>, Key), Reply>, Failure> {
+        if let Err(reply) = self.approved(request)? {
+            return Ok(Err(reply));
+        }
+        let ledger = Ledger::lock(self.paths)?;
+        Ok(self.approved(request)?.map(|key| (ledger, key)))
     }
 
     fn enrol(&mut self, request: &Request) -> Result<Reply, Failure> {
@@ -407,12 +416,8 @@ impl Session<'_> {
     }
 
     fn deregister(&mut self, request: &Request) -> Result<Reply, Failure> {
-        if let Err(reply) = self.approved(request)? {
-            return Ok(reply);
-        }
-        let _ledger = Ledger::lock(self.paths)?;
-        let key = match self.approved(request)? {
-            Ok(key) => key,
+        let (_ledger, key) = match self.approved_and_locked(request)? {
+            Ok(held) => held,
             Err(reply) => return Ok(reply),
         };
         let new = registry::withdraw(self.paths, &key.name, Withdrawn::ByHost)?;

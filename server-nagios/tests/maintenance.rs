@@ -1,6 +1,6 @@
 //! Maintenance: what hosts may say of it over a real sshd, and what a real Nagios makes of it.
 
-#[allow(dead_code, reason = "each test program uses its part of it")]
+#[expect(dead_code, reason = "each test program uses its part of it")]
 #[path = "publish/site.rs"]
 mod site;
 

@@ -6,7 +6,6 @@ use monitoring_info::registration::{RefusalCode, Reply, Request};
 
 use super::document::No;
 use super::{Failure, Session};
-use crate::enrolment::Ledger;
 use crate::{maintenance, target};
 
 impl Session<'_> {
@@ -24,12 +23,8 @@ impl Session<'_> {
                 ));
             }
         }
-        if let Err(reply) = self.approved(request)? {
-            return Ok(reply);
-        }
-        let _ledger = Ledger::lock(self.paths)?;
-        let key = match self.approved(request)? {
-            Ok(key) => key,
+        let (_ledger, key) = match self.approved_and_locked(request)? {
+            Ok(held) => held,
             Err(reply) => return Ok(reply),
         };
         let now = Timestamp::now();
