@@ -59,7 +59,7 @@ fn watching(servers: &MailServers, folder: &Path) -> Result<Site> {
     for (name, address, definitions) in [
         (
             MX,
-            servers.postfix.address(),
+            servers.postfix.smtp.ip(),
             format!(
                 "[mail]\ntype = smtp\nport = {}\nemail = {USER}\nmailflowid = inbound\n",
                 servers.postfix.smtp.port()
@@ -67,7 +67,7 @@ fn watching(servers: &MailServers, folder: &Path) -> Result<Site> {
         ),
         (
             IMAP,
-            servers.dovecot.address(),
+            servers.dovecot.imap.ip(),
             format!(
                 "[mailbox]\ntype = imap\nport = {}\nssl = True\nusername = {USER}\npassword = {PASSWORD}\n\
                  mailflowid = inbound\n[round-trip]\ntype = mailflow\nid = inbound\nseconds = 2\n",

@@ -54,7 +54,6 @@ pub struct Request {
 pub struct Apache {
     folder: PathBuf,
     process: Option<Process>,
-    address: IpAddr,
     /// HTTP over IPv4.
     pub http: SocketAddr,
     /// HTTPS over IPv4; it listens only if there is a certificate.
@@ -79,7 +78,6 @@ impl Apache {
         let mut apache = Self {
             folder: folder.to_owned(),
             process: None,
-            address,
             http,
             https,
             http_v6: sockets_v6.map(|[http, _]| http),
@@ -142,12 +140,6 @@ impl Apache {
     /// Ends it.
     pub fn stop(&mut self) {
         self.process = None;
-    }
-
-    /// The IPv4 address that it listens on.
-    #[must_use]
-    pub fn address(&self) -> IpAddr {
-        self.address
     }
 
     /// What it was asked so far. Apache notes a request after its answer: who has just been answered looks again.

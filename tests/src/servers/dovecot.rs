@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -40,7 +40,6 @@ pub struct Dovecot {
     folder: PathBuf,
     account: Account,
     process: Option<Process>,
-    address: IpAddr,
     /// IMAP, plain and with STARTTLS.
     pub imap: SocketAddr,
     /// IMAP over TLS.
@@ -64,17 +63,8 @@ impl Dovecot {
         let address = own_address();
         let [imap, imaps, pop3, pop3s, lmtp] =
             free_ports(address)?.map(|port| SocketAddr::new(address, port));
-        let mut dovecot = Self {
-            folder: folder.to_owned(),
-            account,
-            process: None,
-            address,
-            imap,
-            imaps,
-            pop3,
-            pop3s,
-            lmtp,
-        };
+        let mut dovecot =
+            Self { folder: folder.to_owned(), account, process: None, imap, imaps, pop3, pop3s, lmtp };
         dovecot.configure(options)?;
         dovecot.start_again()?;
         Ok(dovecot)
@@ -102,7 +92,7 @@ impl Dovecot {
             text = text.replace(name, &socket.port().to_string());
         }
         let mut text = text
-            .replace("{ip}", &self.address.to_string())
+            .replace("{ip}", &self.imap.ip().to_string())
             .replace("{user}", &self.account.name)
             .replace("{group}", &self.account.group)
             .replace("{folder}", &self.folder.display().to_string());
@@ -146,12 +136,6 @@ impl Dovecot {
     /// Ends it, as an administrator does.
     pub fn stop(&mut self) {
         self.process = None;
-    }
-
-    /// The address that it listens on.
-    #[must_use]
-    pub fn address(&self) -> IpAddr {
-        self.address
     }
 
     /// A user's mailbox.

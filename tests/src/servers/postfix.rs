@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -61,7 +61,6 @@ impl Options {
 pub struct Postfix {
     folder: PathBuf,
     process: Option<Process>,
-    address: IpAddr,
     /// SMTP, plain and with STARTTLS.
     pub smtp: SocketAddr,
     /// SMTP over TLS; it listens only if there is a certificate.
@@ -83,7 +82,7 @@ impl Postfix {
         let folder = folder.canonicalize()?;
         let address = own_address();
         let [smtp, smtps] = free_ports(address)?.map(|port| SocketAddr::new(address, port));
-        let mut postfix = Self { folder, process: None, address, smtp, smtps };
+        let mut postfix = Self { folder, process: None, smtp, smtps };
         postfix.configure(options)?;
         postfix.command("postfix", &["check"])?;
         postfix.start_again()?;
@@ -226,12 +225,6 @@ impl Postfix {
                 queued => Err(format!("{queued} mails\n{}", self.log())),
             })
         })
-    }
-
-    /// The address that it listens on.
-    #[must_use]
-    pub fn address(&self) -> IpAddr {
-        self.address
     }
 
     /// What it has logged.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,7 +35,6 @@ pub struct Options {
 pub struct Slapd {
     folder: PathBuf,
     process: Option<Process>,
-    address: IpAddr,
     /// LDAP, plain and with STARTTLS.
     pub ldap: SocketAddr,
     /// LDAP over TLS; it listens only if there is a certificate.
@@ -52,7 +51,7 @@ impl Slapd {
         let address = own_address();
         let [ldap, ldaps] = free_ports(address)?.map(|port| SocketAddr::new(address, port));
         let tls = options.tls.is_some();
-        let mut slapd = Self { folder: folder.to_owned(), process: None, address, ldap, ldaps, tls };
+        let mut slapd = Self { folder: folder.to_owned(), process: None, ldap, ldaps, tls };
         slapd.configure(options)?;
         slapd.fill(options)?;
         slapd.start_again()?;
@@ -136,12 +135,6 @@ impl Slapd {
     /// Ends it.
     pub fn stop(&mut self) {
         self.process = None;
-    }
-
-    /// The address that it listens on.
-    #[must_use]
-    pub fn address(&self) -> IpAddr {
-        self.address
     }
 
     fn log_file(&self) -> PathBuf {
