@@ -73,17 +73,5 @@ mod tests {
             main_program("type = pop3\nusername = u v\npassword = s3cret"),
             "check_mailflow_receive -H 192.0.2.1 -p 110 --protocol pop3 --username=u v (password)"
         );
-        assert_eq!(
-            main_program(
-                "type = pop3\nssl = True\nssl_hostname = mx\nusername = u\npassword = p\nmailflowid = in"
-            ),
-            "check_mailflow_receive -H 192.0.2.1 -p 995 --protocol pop3 --tls --hostname=mx --username=u \
-             --list web1.example.org/in (password)"
-        );
-        assert_eq!(
-            main_program("type = pop3\nssl = starttls\nignore_invalid_ssl = yes\nusername = u\npassword = p"),
-            "check_mailflow_receive -H 192.0.2.1 -p 110 --protocol pop3 --starttls --hostname=web1.example.org \
-             --any-certificate --username=u (password)"
-        );
     }
 }
