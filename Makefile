@@ -55,8 +55,8 @@ test-network: build
 lab-setup:
 	@tests/lab-setup
 
-# LAB='server ./server.deb client ./client.deb …': which machines, and what to install in them.
-lab: lab-setup
+# LAB='NAME FILE.deb NAME …': other machines than the two with the packages of this checkout, and what to install in them.
+lab: lab-setup $(if $(LAB),,deb)
 	$(CARGO) build --locked --package auto-monitor-tests --features lab --bin lab
 	@$(SUDO) $(BUILT)/debug/lab $(LAB)
 

@@ -14,8 +14,10 @@ mod base;
 mod cgroup;
 mod enclosure;
 mod machine;
+mod monitor;
 mod network;
 mod order;
+pub mod packages;
 mod requirements;
 
 use std::env;
@@ -29,8 +31,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 pub use base::{Base, Recipe};
 pub use machine::{Backup, Link, Machine};
+pub use monitor::Monitor;
 pub use network::Network;
 pub use order::Said;
+pub use packages::Packages;
 
 use crate::process::descendants;
 use enclosure::{Enclosure, HOSTS, MACHINES};
@@ -39,6 +43,7 @@ use enclosure::{Enclosure, HOSTS, MACHINES};
 #[derive(Debug)]
 pub struct Lab {
     enclosure: Arc<Enclosure>,
+    base: Base,
     network: Network,
     /// Short names and numbers of all that were ever booted.
     machines: Mutex<Vec<(String, u8)>>,
@@ -52,7 +57,8 @@ impl Lab {
     /// The kernel refuses a namespace or a mount.
     pub fn start(base: &Base, network: Network) -> Result<Self> {
         Ok(Self {
-            enclosure: Arc::new(Enclosure::start(&base.root(), &base.archive())?),
+            enclosure: Arc::new(Enclosure::start(base.folder())?),
+            base: base.clone(),
             network,
             machines: Mutex::new(Vec::new()),
             succeeded: false,
@@ -65,22 +71,24 @@ impl Lab {
     /// # Errors
     /// A name does not suit or is taken, or a machine does not boot.
     pub fn boot<const N: usize>(&self, names: [&str; N]) -> Result<[Machine; N]> {
-        let booted = self.boot_all(&names)?;
+        let booted = self.boot_all(&names.map(|name| (name, &self.base)))?;
         booted.try_into().map_err(|_| anyhow!("there are not as many machines as names"))
     }
 
-    /// As [`Lab::boot`], where the number of machines is not known beforehand.
+    /// As [`Lab::boot`], for each machine with what its disk is to begin with: the lab's base, or one made of that by
+    /// [`Base::with`].
     ///
     /// # Errors
     /// As there.
-    pub fn boot_all(&self, names: &[&str]) -> Result<Vec<Machine>> {
+    pub fn boot_all(&self, wanted: &[(&str, &Base)]) -> Result<Vec<Machine>> {
         let mut new = Vec::new();
-        for &name in names {
+        for &(name, base) in wanted {
+            ensure!(base.folder() == self.base.folder(), "the base of {name} is not the lab's");
             let mut all = self.machines();
             ensure!(all.iter().all(|(other, _)| other != name), "there is a machine {name} already");
             let number = u8::try_from(all.len() + 1).ok().filter(|&number| number < u8::MAX);
             let number = number.context("a lab has at most 254 machines")?;
-            new.push(Machine::assemble(&self.enclosure, self.network, name, number)?);
+            new.push(Machine::assemble(&self.enclosure, self.network, base, name, number)?);
             all.push((name.to_owned(), number));
         }
         let hosts = self.network.hosts(&self.machines());

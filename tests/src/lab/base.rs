@@ -9,7 +9,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -20,6 +20,12 @@ use super::enclosure::{BASE, Enclosure};
 use super::order::Order;
 use super::requirements;
 
+/// In the folder of a base: the root folder of a Debian that nobody has booted.
+const ROOT: &str = "root";
+/// In the folder of a base: the packages, and their index.
+pub(super) const ARCHIVE: &str = "archive";
+/// In the folder of a base: what packages change of the root when they are installed, a folder each.
+const LAYERS: &str = "layers";
 /// Where a machine sees the archive.
 pub(super) const ARCHIVE_INSIDE: &str = "/srv/archive";
 /// Changes when something else than the lists makes the same lists give another result.
@@ -88,6 +94,8 @@ pub struct Recipe {
 #[derive(Debug, Clone)]
 pub struct Base {
     folder: PathBuf,
+    /// The newest last.
+    layers: Vec<String>,
 }
 
 impl Default for Recipe {
@@ -115,10 +123,8 @@ impl Recipe {
 
     /// A name that stands for everything it says.
     fn key(&self, suite: &str) -> String {
-        let whole =
-            format!("{EDITION}\n{suite}\n{}\n\n{}\n", self.installed.join("\n"), self.available.join("\n"));
-        let [a, b, c, d, ..] = sha256(whole.as_bytes());
-        format!("{suite}-{:08x}", u32::from_be_bytes([a, b, c, d]))
+        let whole = [EDITION, suite, &self.installed.join("\n"), "", &self.available.join("\n"), ""].join("\n");
+        format!("{suite}-{}", mark(&whole))
     }
 }
 
@@ -132,41 +138,107 @@ impl Base {
         let suite = requirements::suite()?;
         let bases = super::folder();
         fs::create_dir_all(&bases).with_context(|| format!("cannot make the folder {}", bases.display()))?;
-        let lock = File::create(bases.join("lock"))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            eprintln!("lab: waiting for the one who makes a base");
-            flock(&lock, FlockOperation::LockExclusive)
-                .context("cannot wait for the one who makes a base")?;
-        }
-
-        let base = Self { folder: bases.join(recipe.key(&suite)) };
+        let _lock = lock()?;
+        let base = Self { folder: bases.join(recipe.key(&suite)), layers: Vec::new() };
         if !base.folder.exists() {
             eprintln!("lab: making {}, once; that takes a minute or two", base.folder.display());
             // What another one, killed, had begun.
             let partial = bases.join("partial");
-            match fs::remove_dir_all(&partial) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("cannot remove {}", partial.display()));
-                }
-                _ => {}
-            }
-            Workshop { base: Self { folder: partial.clone() }, suite }.make(recipe)?;
+            remove(&partial)?;
+            Workshop { base: Self { folder: partial.clone(), layers: Vec::new() }, suite }.make(recipe)?;
             fs::rename(&partial, &base.folder)?;
         }
         Ok(base)
     }
 
-    /// The root folder of a Debian that nobody has booted.
-    #[must_use]
-    pub fn root(&self) -> PathBuf {
-        self.folder.join("root")
+    /// The same with these packages of the archive installed, as if that had been long ago: a machine that begins with
+    /// them boots with their services. What they change is made once and kept.
+    ///
+    /// # Errors
+    /// A package cannot be installed.
+    pub fn with(&self, packages: &[&str]) -> Result<Self> {
+        let name = mark(&[self.layers.join("\n"), packages.join("\n")].join("\n\n"));
+        let _lock = lock()?;
+        let layers = self.folder.join(LAYERS);
+        if !layers.join(&name).exists() {
+            eprintln!("lab: installing {}, once", packages.join(" "));
+            let partial = layers.join("partial");
+            remove(&partial)?;
+            let (upper, work) = (partial.join("upper"), partial.join("work"));
+            fs::create_dir_all(&upper)?;
+            fs::create_dir_all(&work)?;
+            let inside = Enclosure::start(&self.folder)?;
+            let root = "/run/lab/machines/layer";
+            inside.expect(&["mkdir", root])?;
+            let upper_inside = format!("{BASE}/{LAYERS}/partial/upper");
+            inside.overlay(&self.lower(), &upper_inside, &format!("{BASE}/{LAYERS}/partial/work"), root)?;
+            let policy = upper.join(POLICY);
+            forbid_services(&policy)?;
+            let apt = ["apt-get", "--quiet", "--yes", "--option", "Dpkg::Options::=--force-unsafe-io", "install"];
+            in_root(&inside, root, &[&apt[..], packages].concat())?;
+            in_root(&inside, root, &["apt-get", "clean"])?;
+            inside.expect(&["rm", &format!("{root}/{POLICY}")])?;
+            inside.expect(&["umount", root])?;
+            inside.end()?;
+            fs::rename(&upper, layers.join(&name))?;
+            remove(&partial)?;
+        }
+        Ok(Self { folder: self.folder.clone(), layers: [&self.layers[..], &[name]].concat() })
     }
 
-    /// The packages, and their index.
-    #[must_use]
-    pub fn archive(&self) -> PathBuf {
-        self.folder.join("archive")
+    /// The folder that a lab is started with.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
+
+    /// Inside of a lab: the lower folders of a machine's disk, as overlayfs wants them.
+    pub(super) fn lower(&self) -> String {
+        let layers = self.layers.iter().rev().map(|name| format!("{BASE}/{LAYERS}/{name}:"));
+        layers.chain([format!("{BASE}/{ROOT}")]).collect()
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.join(ROOT)
+    }
+
+    fn archive(&self) -> PathBuf {
+        self.folder.join(ARCHIVE)
+    }
+}
+
+/// One at a time makes something that is kept; the others wait.
+fn lock() -> Result<File> {
+    let lock = File::create(super::folder().join("lock"))?;
+    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        eprintln!("lab: waiting for the one who makes a base");
+        flock(&lock, FlockOperation::LockExclusive).context("cannot wait for the one who makes a base")?;
+    }
+    Ok(lock)
+}
+
+/// A short name that stands for a text.
+fn mark(text: &str) -> String {
+    let [a, b, c, d, ..] = sha256(text.as_bytes());
+    format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Debian's way to say that no service is to be started while something is installed.
+const POLICY: &str = "usr/sbin/policy-rc.d";
+
+fn forbid_services(policy: &Path) -> Result<()> {
+    let folder = policy.parent().context("the policy is in a folder")?;
+    fs::create_dir_all(folder)?;
+    fs::write(policy, "#!/bin/sh\nexit 101\n")?;
+    Ok(fs::set_permissions(policy, Permissions::from_mode(0o755))?)
 }
 
 /// A base in the making.
@@ -201,29 +273,28 @@ impl Workshop {
             format!("deb [trusted=yes] file:{ARCHIVE_INSIDE} ./\n"),
         )?;
         fs::create_dir_all(root.join(ARCHIVE_INSIDE.trim_start_matches('/')))?;
-        let policy = root.join("usr/sbin/policy-rc.d");
-        fs::write(&policy, "#!/bin/sh\nexit 101\n")?;
-        fs::set_permissions(&policy, Permissions::from_mode(0o755))?;
-        let inside = Enclosure::start(&root, &archive)?;
-        in_root(&inside, &["apt-get", "--quiet", "update"])?;
+        forbid_services(&root.join(POLICY))?;
+        let inside = Enclosure::start(&self.base.folder)?;
+        let in_root = |words: &[&str]| in_root(&inside, &format!("{BASE}/{ROOT}"), words);
+        in_root(&["apt-get", "--quiet", "update"])?;
         // A root that is half made is never used, so dpkg need not wait for the disk.
         let apt = ["apt-get", "--quiet", "--yes", "--option", "Dpkg::Options::=--force-unsafe-io"];
         let with = |words: &[&'static str]| [&apt[..], words].concat();
-        in_root(&inside, &with(&["dist-upgrade"]))?;
+        in_root(&with(&["dist-upgrade"]))?;
         let mut install = with(&["--no-install-recommends", "install"]);
         install.extend(recipe.installed.iter().map(String::as_str));
-        in_root(&inside, &install)?;
-        in_root(&inside, &["systemctl", "enable", "systemd-networkd"])?;
+        in_root(&install)?;
+        in_root(&["systemctl", "enable", "systemd-networkd"])?;
         // They would hold apt's locks at a moment of their own choice.
-        in_root(&inside, &["systemctl", "mask", "apt-daily.timer", "apt-daily-upgrade.timer"])?;
+        in_root(&["systemctl", "mask", "apt-daily.timer", "apt-daily-upgrade.timer"])?;
 
         say("what can be installed");
         for package in &recipe.available {
             self.apt(&["--download-only", "install", package])?;
         }
         self.index()?;
-        in_root(&inside, &["apt-get", "--quiet", "update"])?;
-        in_root(&inside, &["apt-get", "clean"])?;
+        in_root(&["apt-get", "--quiet", "update"])?;
+        in_root(&["apt-get", "clean"])?;
         inside.end()?;
         self.leave()?;
         say("made");
@@ -299,7 +370,7 @@ impl Workshop {
     /// Takes away what was only for the making, and what each machine is to have of its own.
     fn leave(&self) -> Result<()> {
         let root = self.base.root();
-        for gone in ["usr/sbin/policy-rc.d", "etc/resolv.conf", "etc/hostname", "var/lib/dbus/machine-id"] {
+        for gone in [POLICY, "etc/resolv.conf", "etc/hostname", "var/lib/dbus/machine-id"] {
             match fs::remove_file(root.join(gone)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => bail!("cannot remove {gone}: {error}"),
                 _ => {}
@@ -320,8 +391,8 @@ impl Workshop {
 const ON_ITS_OWN: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 
 /// Runs a program in the root, which nothing has booted; it must succeed.
-fn in_root(inside: &Enclosure, words: &[&str]) -> Result<()> {
-    let said = inside.run_unbooted("base", BASE, words)?;
+fn in_root(inside: &Enclosure, root: &str, words: &[&str]) -> Result<()> {
+    let said = inside.run_unbooted("base", root, words)?;
     ensure!(said.status == Some(0), "{} in the new root failed:\n{said}", words.join(" "));
     Ok(())
 }

@@ -19,15 +19,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::base::{ARCHIVE, ARCHIVE_INSIDE};
 use super::cgroup::Branch;
 use super::order::{Order, Said};
 use crate::patience::wait_for;
 use crate::process::descendants;
 
-/// Inside: the root that all machines' disks begin with.
+/// Inside: the folder of the base, with the root, the archive and the layers.
 pub(super) const BASE: &str = "/run/lab/base";
-/// Inside: the archive of packages.
-pub(super) const ARCHIVE: &str = "/run/lab/archive";
 /// Inside: `/etc/hosts` of every machine.
 pub(super) const HOSTS: &str = "/run/lab/hosts";
 /// Inside: a folder for each machine.
@@ -41,10 +40,9 @@ pub(super) const BRIDGE: &str = "lab";
 const INIT: &str = "
 set -eu
 mount -t tmpfs -o mode=755 lab /run
-mkdir -p /run/lab/base /run/lab/archive /run/lab/machines
+mkdir -p /run/lab/base /run/lab/machines
 : >/run/lab/hosts
 mount --bind \"$1\" /run/lab/base
-mount --bind \"$2\" /run/lab/archive
 ip link set lo up
 ip link add lab type bridge mcast_snooping 0
 ip link set lab up
@@ -63,18 +61,18 @@ pub(super) struct Enclosure {
 }
 
 impl Enclosure {
-    /// Makes one, with a root and an archive of packages to be seen inside.
+    /// Makes one, with the folder of a base to be seen inside.
     ///
     /// # Errors
     /// The kernel refuses a namespace or a mount.
-    pub(super) fn start(base: &Path, archive: &Path) -> Result<Self> {
+    pub(super) fn start(base: &Path) -> Result<Self> {
         Branch::sweep()?;
         let cgroup = Branch::grow()?;
         let complaints = tempfile::NamedTempFile::new()?;
         let mut keeper = Command::new("unshare")
             .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
             .args(["sh", "-c", INIT, "lab"])
-            .args([base, archive])
+            .arg(base)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(complaints.reopen()?)
@@ -112,6 +110,15 @@ impl Enclosure {
         self.order(words).expect(0)
     }
 
+    /// Mounts a folder to write to over others, the uppermost first.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub(super) fn overlay(&self, lower: &str, upper: &str, work: &str, at: &str) -> Result<()> {
+        let layers = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        self.expect(&["mount", "-t", "overlay", "-o", &layers, "lab", at]).map(drop)
+    }
+
     /// What will run systemd-nspawn for a container of this name: in a control group of its own, below which the
     /// container's systemd makes those of its units.
     ///
@@ -130,7 +137,7 @@ impl Enclosure {
         command.args(["systemd-nspawn", "--quiet", "--settings=no", "--register=no", "--keep-unit"]);
         command.args(["--link-journal=no", "--resolv-conf=off", "--timezone=off"]);
         command.arg(format!("--machine={name}"));
-        command.arg(format!("--bind-ro={ARCHIVE}:{}", super::base::ARCHIVE_INSIDE));
+        command.arg(format!("--bind-ro={BASE}/{ARCHIVE}:{ARCHIVE_INSIDE}"));
         command.stdin(Stdio::null()).process_group(0);
         Ok(command)
     }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::enclosure::{BASE, BRIDGE, Enclosure, HOSTS, MACHINES, process_one_below};
+use super::base::Base;
+use super::enclosure::{BRIDGE, Enclosure, HOSTS, MACHINES, process_one_below};
 use super::network::{DOMAIN, Network};
 use super::order::{Order, Said};
 use crate::patience::wait_for;
@@ -32,6 +33,8 @@ pub struct Machine {
     name: String,
     number: u8,
     network: Network,
+    /// What its disk is a layer over.
+    lower: String,
     running: Mutex<Option<Running>>,
 }
 
@@ -67,6 +70,7 @@ impl Machine {
     pub(super) fn assemble(
         enclosure: &Arc<Enclosure>,
         network: Network,
+        base: &Base,
         name: &str,
         number: u8,
     ) -> Result<Self> {
@@ -83,6 +87,7 @@ impl Machine {
             name: name.to_owned(),
             number,
             network,
+            lower: base.lower(),
             running: Mutex::new(None),
         };
         machine.insert_disk(None)?;
@@ -216,6 +221,14 @@ impl Machine {
         self.command(words)?.expect(status).with_context(|| format!("on {}", self.name))
     }
 
+    /// As [`Machine::expect`], with this on standard input.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn expect_with_input(&self, status: i32, words: &[&str], input: &[u8]) -> Result<Said> {
+        self.command(words)?.with_input(input).expect(status).with_context(|| format!("on {}", self.name))
+    }
+
     /// Runs a command on it while it is not booted: no systemd is there, nor a network, as in the containers and chroots
     /// that images are built in. Nobody is there to answer apt's questions.
     ///
@@ -235,6 +248,21 @@ impl Machine {
             vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--yes", "install"];
         words.extend(packages);
         self.expect(0, &words)
+    }
+
+    /// Installs packages from files of this computer, with what they depend on, as `apt install ./FILE…` does.
+    ///
+    /// # Errors
+    /// A file cannot be copied, or apt fails.
+    pub fn install_files(&self, files: &[PathBuf]) -> Result<Said> {
+        let mut paths = Vec::new();
+        for file in files {
+            let name = file.file_name().and_then(|name| name.to_str()).context("a package's file has a name")?;
+            let path = format!("/root/{name}");
+            self.copy_in(file, &path)?;
+            paths.push(path);
+        }
+        self.install(&paths.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Writes a file, with its folders; whether the machine runs or not.
@@ -353,8 +381,7 @@ impl Machine {
             }
             None => self.enclosure.expect(&["mkdir", &upper])?,
         };
-        let layers = format!("lowerdir={BASE},upperdir={upper},workdir={work}");
-        self.enclosure.expect(&["mount", "-t", "overlay", "-o", &layers, "lab", &root])?;
+        self.enclosure.overlay(&self.lower, &upper, &work, &root)?;
         self.enclosure.expect(&["cp", HOSTS, &format!("{root}/etc/hosts")])?;
         self.write("/etc/hostname", 0o644, format!("{}\n", self.name).as_bytes())?;
         self.write(CONFIGURATION, 0o644, self.network.configuration(self.number).as_bytes())

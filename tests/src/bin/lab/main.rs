@@ -1,7 +1,8 @@
 //! `make lab`: Debian machines with a network of their own, and a shell in each, for a person who wants to look around.
 //!
 //! ```text
-//! lab [NAME [FILE.deb…]]…    boots machines (server and client), installs packages in them, until Ctrl-C
+//! lab                        boots a server with Nagios and a client, with the packages of this checkout, until Ctrl-C
+//! lab NAME [FILE.deb…]…      boots machines with these names, and installs these packages in them
 //! lab shell NAME             a shell in a machine of the lab that runs
 //! ```
 
@@ -13,16 +14,15 @@ use std::time::Instant;
 
 use anstream::{eprintln, println};
 use anyhow::{Context, Result, bail};
-use auto_monitor_tests::lab::{self, Base, Lab, Machine, Network, Recipe};
+use auto_monitor_tests::lab::packages::{CLIENT, SERVER};
+use auto_monitor_tests::lab::{self, Base, Lab, Monitor, Network, Packages, Recipe};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-
-/// The machines that nobody named.
-const USUAL: [&str; 2] = ["server", "client"];
 
 /// A machine that a person wants.
 struct Wish<'a> {
     name: &'a str,
+    has_nagios: bool,
     packages: Vec<PathBuf>,
 }
 
@@ -45,15 +45,22 @@ fn main() -> ExitCode {
 
 /// A word is the name of a machine, or a package for the machine named before.
 fn wishes<'a>(words: &[&'a str]) -> Result<Vec<Wish<'a>>> {
+    if words.is_empty() {
+        let packages = Packages::built()?;
+        return Ok(vec![
+            Wish { name: "server", has_nagios: true, packages: packages.files(&SERVER)? },
+            Wish { name: "client", has_nagios: false, packages: packages.files(&CLIENT)? },
+        ]);
+    }
     let mut wishes: Vec<Wish<'_>> = Vec::new();
-    for word in if words.is_empty() { &USUAL } else { words } {
+    for word in words {
         let is_package = Path::new(word).extension().is_some_and(|extension| extension == "deb");
         match wishes.last_mut() {
             Some(wish) if is_package => wish.packages.push(word.into()),
             _ if is_package || word.starts_with('-') => {
                 bail!("usage: lab [NAME [FILE.deb…]]… | lab shell NAME; {word} is no name of a machine")
             }
-            _ => wishes.push(Wish { name: word, packages: Vec::new() }),
+            _ => wishes.push(Wish { name: word, has_nagios: false, packages: Vec::new() }),
         }
     }
     Ok(wishes)
@@ -62,14 +69,19 @@ fn wishes<'a>(words: &[&'a str]) -> Result<Vec<Wish<'a>>> {
 /// Boots them, and waits until the person has seen enough.
 fn run(wishes: &[Wish<'_>]) -> Result<()> {
     let base = Base::prepare(&Recipe::default())?;
+    let engine = if wishes.iter().any(|wish| wish.has_nagios) { Monitor::base(&base)? } else { base.clone() };
     // Not before: to make a base takes a minute, and who interrupts it wants it to end at once.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let began = Instant::now();
     let lab = Lab::start(&base, Network::Dual)?;
-    let names: Vec<&str> = wishes.iter().map(|wish| wish.name).collect();
-    let machines = lab.boot_all(&names)?;
+    let wanted: Vec<_> =
+        wishes.iter().map(|wish| (wish.name, if wish.has_nagios { &engine } else { &base })).collect();
+    let machines = lab.boot_all(&wanted)?;
     for (machine, wish) in machines.iter().zip(wishes) {
-        install(machine, &wish.packages)?;
+        if !wish.packages.is_empty() {
+            eprintln!("lab: installing {} package(s) on {}", wish.packages.len(), machine.name());
+            machine.install_files(&wish.packages)?;
+        }
     }
     println!("{} Debian machines are up, after {:.1} s.\n", machines.len(), began.elapsed().as_secs_f64());
     let program = env::current_exe()?;
@@ -84,6 +96,9 @@ fn run(wishes: &[Wish<'_>]) -> Result<()> {
             addresses.join(", ")
         );
     }
+    if wishes.iter().any(|wish| wish.has_nagios) {
+        println!("\n{TOUR}");
+    }
     println!(
         "\nTo look around in one:\n    \
          cat /etc/hosts             the names of all; they reach each other, and nothing else\n    \
@@ -95,21 +110,13 @@ fn run(wishes: &[Wish<'_>]) -> Result<()> {
     lab.end()
 }
 
-/// Installs packages from files of this computer, as their user would.
-fn install(machine: &Machine, packages: &[PathBuf]) -> Result<()> {
-    let mut paths = Vec::new();
-    for package in packages {
-        let name =
-            package.file_name().and_then(|name| name.to_str()).context("a package's file has a name")?;
-        let path = format!("/root/{name}");
-        machine.copy_in(package, &path)?;
-        paths.push(path);
-    }
-    if !paths.is_empty() {
-        machine.install(&paths.iter().map(String::as_str).collect::<Vec<_>>())?;
-    }
-    Ok(())
-}
+/// What there is to see with our packages.
+const TOUR: &str = "To have the client watched:
+    client:  auto-monitor enrol          finds the server, and shows its fingerprint
+    server:  auto-monitor-server status  shows the same fingerprint
+    server:  auto-monitor-server approve client.lab.example
+    client:  apt install apache2         and Nagios watches it
+    server:  auto-monitor-server show client.lab.example";
 
 /// Becomes a shell in a machine of the lab that another process like this one owns.
 fn shell(name: &str) -> Result<()> {
