@@ -6,7 +6,7 @@ AS_USER := $(CURDIR)/tests/as-user
 AS_ROOT := $(CURDIR)/tests/as-root
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E --)
 
-.PHONY: help setup servers build demo test test-network lab lab-setup lab-test bench fuzz deb test-deb docs lint
+.PHONY: help setup servers build demo test test-network lab lab-setup lab-test system-test bench fuzz deb test-deb docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
@@ -14,6 +14,7 @@ help:
 	@echo 'make test-network  discovery over real multicast, beside avahi-daemon: as root, in namespaces of its own'
 	@echo 'make lab    boot two Debian machines on a network of their own, with a shell in each, as root'
 	@echo 'make lab-test  that such machines boot, install and hear each other, as root'
+	@echo 'make system-test  the packages on such machines: the use cases, and what happens in the course of years'
 	@echo 'make bench  the promised bounds, measured beside what they are compared with'
 	@echo 'make fuzz   fuzz the parser for five minutes (needs a nightly Rust and cargo-fuzz)'
 	@echo 'make deb    the Debian packages, in target/debian, judged by lintian'
@@ -62,6 +63,11 @@ lab: lab-setup $(if $(LAB),,deb)
 
 lab-test: lab-setup
 	$(CARGO) test --locked --package auto-monitor-tests --features lab --test lab $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
+
+# What is said of the packages is tried on machines that have them. Several at once, because they wait more than they work.
+system-test: deb lab-setup
+	$(CARGO) test --locked --package auto-monitor-tests --features lab --test use_cases --test changes \
+	    $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'") -- --test-threads 4
 
 bench: servers
 	$(CARGO) build --locked --workspace --bins --release

@@ -19,6 +19,7 @@ mod network;
 mod order;
 pub mod packages;
 mod requirements;
+mod site;
 
 use std::env;
 use std::fs;
@@ -35,6 +36,7 @@ pub use monitor::Monitor;
 pub use network::Network;
 pub use order::Said;
 pub use packages::Packages;
+pub use site::Site;
 
 use crate::process::descendants;
 use enclosure::{Enclosure, HOSTS, MACHINES};

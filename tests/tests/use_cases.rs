@@ -2,33 +2,152 @@
 //!
 //! `make system-test` runs these, as root.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use auto_monitor_tests::lab::packages::CLIENT;
-use auto_monitor_tests::lab::{Base, Lab, Machine, Monitor, Network, Packages, Recipe};
+use auto_monitor_tests::lab::{Base, Lab, Machine, Network, Packages, Recipe, Site};
 use monitoring_info::state::State;
 
-/// What the issue of a change on a host and Nagios's knowing of it may take: the promise.
+/// Within which Nagios knows of what was installed or removed on a host: the promise.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A server with Nagios and ours, and a host with ours that was let in.
-fn site() -> Result<(Lab, Monitor, Machine)> {
-    let base = Base::prepare(&Recipe::default())?;
-    let packages = Packages::built()?;
-    let lab = Lab::start(&base, Network::Dual)?;
-    let machines = lab.boot_all(&[("a", &Monitor::base(&base)?), ("b", &base)])?;
-    let [a, b]: [Machine; 2] = machines.try_into().expect("two were asked for");
-    let monitor = Monitor::install(a, &packages)?;
-    packages.install(&b, &CLIENT)?;
-    Ok((lab, monitor, b))
+fn apt(host: &Machine, words: &[&str]) -> Result<()> {
+    let apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--yes"];
+    host.expect(0, &[&apt[..], words].concat())?;
+    Ok(())
 }
 
 #[test]
-fn what_is_installed_is_monitored_and_what_is_removed_is_not() -> Result<()> {
-    let (lab, monitor, b) = site()?;
-    let host = b.full_name();
-    let found = b.expect(0, &["auto-monitor", "discover", "--json"])?.output;
-    println!("{found}");
+fn what_is_installed_is_watched_and_what_is_removed_is_not() -> Result<()> {
+    let site = Site::enrolled(Network::Dual)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    let name = b.full_name();
+
+    apt(b, &["install", "apache2"])?;
+    let installed = Instant::now();
+    monitor.watches(&name, &["apache2"], MINUTE)?;
+    println!("apache2 is watched {:.1} s after apt is done", installed.elapsed().as_secs_f64());
+    let verdict = monitor.check(&name, "apache2")?;
+    assert_eq!((verdict.state, verdict.output.contains("200 OK")), (Some(State::Ok), true), "{verdict:?}");
+
+    // An upgrade is no news, and neither is a second installation.
+    apt(b, &["install", "--reinstall", "apache2", "apache2-bin"])?;
+    monitor.watches(&name, &["apache2"], Duration::ZERO)?;
+    assert_eq!(monitor.check(&name, "apache2")?.state, Some(State::Ok));
+
+    for away in ["remove", "purge"] {
+        apt(b, &[away, "apache2"])?;
+        monitor.watches(&name, &[], MINUTE)?;
+        apt(b, &["install", "apache2"])?;
+        monitor.watches(&name, &["apache2"], MINUTE)?;
+        assert_eq!(monitor.check(&name, "apache2")?.state, Some(State::Ok));
+    }
+    assert_eq!(monitor.alarms()?, Vec::<String>::new());
+    monitor.nagios_is_well()?;
+    site.lab.end()
+}
+
+#[test]
+fn what_the_administrator_opts_out_before_it_is_installed_is_not_watched_and_the_rest_is() -> Result<()> {
+    let site = Site::enrolled(Network::Dual)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    let name = b.full_name();
+
+    b.expect(0, &["auto-monitor", "disable", "apache2", "--reason", "development"])?;
+    apt(b, &["install", "apache2", "openssh-server"])?;
+    // The rest is the sign that what apt did has arrived.
+    monitor.watches(&name, &["openssh-server"], MINUTE)?;
+    // Why, for the one who asks at the server.
+    let shown = monitor.machine.expect(0, &["auto-monitor-server", "show", &name])?.output;
+    assert!(shown.contains("apache2") && shown.contains("development"), "{shown}");
+
+    b.expect(0, &["auto-monitor", "enable", "apache2"])?;
+    monitor.watches(&name, &["apache2", "openssh-server"], MINUTE)?;
+    assert_eq!(monitor.check(&name, "apache2")?.state, Some(State::Ok));
+    assert_eq!(monitor.alarms()?, Vec::<String>::new());
+    site.lab.end()
+}
+
+#[test]
+fn what_the_administrator_opts_out_after_it_was_installed_is_watched_no_longer() -> Result<()> {
+    let site = Site::start(Network::Dual)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    let name = b.full_name();
+    // Before anybody was asked, and so in the first registration.
+    apt(b, &["install", "apache2", "openssh-server"])?;
+    site.enrol(b)?;
+    monitor.watches(&name, &["apache2", "openssh-server"], MINUTE)?;
+
+    // With an editor, or by the command: the file is the same.
+    b.write("/etc/auto-monitor/overrides.conf", 0o644, b"[apache2]\nenabled = no\n")?;
+    monitor.watches(&name, &["openssh-server"], MINUTE)?;
+    b.expect(0, &["systemctl", "stop", "apache2"])?;
+    b.expect(0, &["auto-monitor", "disable", "open*"])?;
+    monitor.watches(&name, &[], MINUTE)?;
+    assert_eq!(monitor.alarms()?, Vec::<String>::new());
+
+    // It holds over upgrades and boots.
+    apt(b, &["install", "--reinstall", "apache2"])?;
+    b.reboot()?;
+    b.expect(0, &["auto-monitor", "register"])?;
+    assert_eq!(monitor.services(&name)?, Vec::<String>::new());
+    site.lab.end()
+}
+
+/// Servers and others, as a laptop gets them.
+const TWENTY: [&str; 20] = [
+    "apache2",
+    "openssh-server",
+    "postfix",
+    "dovecot-imapd",
+    "redis-server",
+    "memcached",
+    "vsftpd",
+    "haproxy",
+    "chrony",
+    "avahi-daemon",
+    "avahi-utils",
+    "libnss-mdns",
+    "curl",
+    "expect",
+    "rsync",
+    "tmux",
+    "bind9",
+    "monitoring-plugins-basic",
+    "sqlite3",
+    "file",
+];
+
+#[test]
+fn a_laptop_without_a_server_never_notices() -> Result<()> {
+    let base = Base::prepare(&Recipe::default())?;
+    let lab = Lab::start(&base, Network::Dual)?;
+    let [laptop] = lab.boot(["laptop"])?;
+    let before = listening(&laptop)?;
+    Packages::built()?.install(&laptop, &CLIENT)?;
+    assert_eq!(listening(&laptop)?, before, "the client listens");
+    for package in TWENTY {
+        apt(&laptop, &["install", package])?;
+    }
+    // By now it has looked, and would have tried again.
+    std::thread::sleep(Duration::from_secs(40));
+    let journal = laptop.journal(&["_COMM=auto-monitor"])? + &laptop.journal(&["--unit=auto-monitor*"])?;
+    let mut lines: Vec<&str> = journal.lines().collect();
+    lines.dedup();
+    assert!(lines.len() <= 1, "{journal}");
+    let failed = laptop.expect(0, &["systemctl", "--failed", "--no-legend", "--plain"])?.output;
+    assert!(!failed.contains("auto-monitor"), "{failed}");
+    let ours = laptop.expect(0, &["ss", "--listening", "--tcp", "--udp", "--processes"])?.output;
+    assert!(!ours.contains("auto-monitor"), "{ours}");
+    let status = laptop.expect(0, &["auto-monitor", "status"])?.output;
+    assert!(status.contains("auto-monitor enrol"), "what to do when there is one: {status}");
     lab.end()
+}
+
+fn listening(machine: &Machine) -> Result<Vec<String>> {
+    let said = machine.expect(0, &["ss", "--listening", "--tcp", "--udp", "--numeric", "--no-header"])?;
+    let mut lines: Vec<String> = said.output.lines().map(str::to_owned).collect();
+    lines.sort();
+    Ok(lines)
 }

@@ -123,7 +123,8 @@ impl Recipe {
 
     /// A name that stands for everything it says.
     fn key(&self, suite: &str) -> String {
-        let whole = [EDITION, suite, &self.installed.join("\n"), "", &self.available.join("\n"), ""].join("\n");
+        let whole =
+            [EDITION, suite, &self.installed.join("\n"), "", &self.available.join("\n"), ""].join("\n");
         format!("{suite}-{}", mark(&whole))
     }
 }
@@ -174,7 +175,8 @@ impl Base {
             inside.overlay(&self.lower(), &upper_inside, &format!("{BASE}/{LAYERS}/partial/work"), root)?;
             let policy = upper.join(POLICY);
             forbid_services(&policy)?;
-            let apt = ["apt-get", "--quiet", "--yes", "--option", "Dpkg::Options::=--force-unsafe-io", "install"];
+            let apt =
+                ["apt-get", "--quiet", "--yes", "--option", "Dpkg::Options::=--force-unsafe-io", "install"];
             in_root(&inside, root, &[&apt[..], packages].concat())?;
             in_root(&inside, root, &["apt-get", "clean"])?;
             inside.expect(&["rm", &format!("{root}/{POLICY}")])?;

@@ -257,7 +257,8 @@ impl Machine {
     pub fn install_files(&self, files: &[PathBuf]) -> Result<Said> {
         let mut paths = Vec::new();
         for file in files {
-            let name = file.file_name().and_then(|name| name.to_str()).context("a package's file has a name")?;
+            let name =
+                file.file_name().and_then(|name| name.to_str()).context("a package's file has a name")?;
             let path = format!("/root/{name}");
             self.copy_in(file, &path)?;
             paths.push(path);

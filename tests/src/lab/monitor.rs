@@ -58,6 +58,30 @@ impl Monitor {
         self.machine.expect(0, &["auto-monitor-server", "approve", host])
     }
 
+    /// Waits until Nagios has read a host, with or without services.
+    ///
+    /// # Errors
+    /// It has not when the time is over.
+    pub fn knows(&self, host: &str, at_most: Duration) -> Result<()> {
+        wait_for(&format!("Nagios knows {host}"), at_most, || {
+            let known = self.verdicts()?.iter().any(|verdict| verdict.host == host);
+            Ok(if known {
+                Ok(())
+            } else {
+                Err(self.machine.run(&["auto-monitor-server", "status"])?.to_string())
+            })
+        })
+    }
+
+    /// The fingerprint of the endpoint's key, as the administrator reads it.
+    ///
+    /// # Errors
+    /// There is no key yet.
+    pub fn fingerprint(&self) -> Result<String> {
+        let status = self.ask(&["status"])?;
+        Ok(status["endpoint_key"].as_str().context("the endpoint has no key")?.to_owned())
+    }
+
     /// The services of a host that Nagios has read, without those that every host has; in the order of names.
     ///
     /// # Errors
@@ -150,14 +174,15 @@ impl Monitor {
         Ok(())
     }
 
-    /// What `auto-monitor-server ARGUMENTS --json` says.
+    /// What `auto-monitor-server ARGUMENTS --json` says, good news or bad.
     ///
     /// # Errors
-    /// It fails, or that is no JSON.
+    /// That is no JSON.
     pub fn ask(&self, arguments: &[&str]) -> Result<serde_json::Value> {
-        let words = [&["auto-monitor-server", "--json"], arguments].concat();
-        let said = self.machine.expect(0, &words)?.output;
-        serde_json::from_str(&said).with_context(|| format!("{} says no JSON: {said}", words.join(" ")))
+        let words = [&["auto-monitor-server"], arguments, &["--json"]].concat();
+        let said = self.machine.run(&words)?;
+        serde_json::from_str(&said.output)
+            .with_context(|| format!("{} says no JSON: {said}", words.join(" ")))
     }
 }
 

@@ -1,0 +1,334 @@
+//! What happens to hosts, servers and their network in the course of years, on booted Debian machines.
+//!
+//! `make system-test` runs these, as root.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use auto_monitor_tests::lab::packages::CLIENT;
+use auto_monitor_tests::lab::{Link, Machine, Monitor, Network, Site};
+use auto_monitor_tests::patience::wait_for;
+use monitoring_info::state::State;
+
+/// Within which Nagios knows of what has changed on a host.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The registrations of a host that the server has taken or seen to be unchanged.
+fn registrations(monitor: &Monitor, host: &str) -> Result<usize> {
+    let journal = monitor.machine.journal(&["--grep=event=session"])?;
+    let of_host = |line: &&str| line.contains("verb=register") && line.contains(&format!("name={host}"));
+    Ok(journal.lines().filter(of_host).count())
+}
+
+fn status(host: &Machine) -> Result<String> {
+    Ok(host.run(&["auto-monitor", "status"])?.to_string())
+}
+
+#[test]
+fn a_host_is_renamed() -> Result<()> {
+    let site = Site::enrolled(Network::Dual)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    b.install(&["openssh-server"])?;
+    monitor.watches("b.lab.example", &["openssh-server"], MINUTE)?;
+
+    b.expect(0, &["sed", "-i", "s/ b.lab.example b$/ web.lab.example web/", "/etc/hosts"])?;
+    b.expect(0, &["hostnamectl", "set-hostname", "web"])?;
+    b.install(&["memcached"])?;
+    // The key is bound to the old name, so this may be somebody with a stolen key; a person decides.
+    let said = b.expect(4, &["auto-monitor", "register"])?.to_string();
+    assert!(said.contains("auto-monitor-server rename b.lab.example web.lab.example"), "{said}");
+    assert_eq!(monitor.services("b.lab.example")?, ["openssh-server"], "it is still watched by its old name");
+
+    monitor.machine.expect(0, &["auto-monitor-server", "rename", "b.lab.example", "web.lab.example"])?;
+    // Nobody touches the host again.
+    monitor.watches("web.lab.example", &["openssh-server"], MINUTE)?;
+    monitor.watches("b.lab.example", &[], MINUTE)?;
+    assert_eq!(monitor.check("web.lab.example", "openssh-server")?.state, Some(State::Ok));
+    assert_eq!(monitor.alarms()?, Vec::<String>::new());
+    monitor.nagios_is_well()?;
+    site.lab.end()
+}
+
+#[test]
+fn a_host_is_installed_anew() -> Result<()> {
+    let site = Site::enrolled(Network::Dual)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    let name = b.full_name();
+    b.install(&["openssh-server"])?;
+    monitor.watches(&name, &["openssh-server"], MINUTE)?;
+
+    b.restore(None)?;
+    b.boot()?;
+    site.packages.install(b, &CLIENT)?;
+    b.install(&["apache2"])?;
+    let (server, print) = site.server_seen_by(b)?;
+    let said = b.expect(4, &["auto-monitor", "enrol", &server, "--fingerprint", &print])?.to_string();
+    assert!(said.contains(&format!("approve --replace {name}")), "{said}");
+    let pending = monitor.machine.expect(0, &["auto-monitor-server", "pending"])?.output;
+    assert!(pending.contains(&name) && pending.contains("--replace"), "{pending}");
+    let refused = monitor.machine.run(&["auto-monitor-server", "approve", &name])?;
+    assert_ne!(refused.status, Some(0), "an impostor is not let in by habit: {refused}");
+    assert_eq!(monitor.services(&name)?, ["openssh-server"]);
+
+    monitor.machine.expect(0, &["auto-monitor-server", "approve", "--replace", &name])?;
+    monitor.watches(&name, &["apache2"], MINUTE)?;
+    assert_eq!(monitor.check(&name, "apache2")?.state, Some(State::Ok));
+    site.lab.end()
+}
+
+#[test]
+fn a_server_gets_yesterday_s_disk() -> Result<()> {
+    let site = Site::enrolled(Network::Dual)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    let name = b.full_name();
+    b.install(&["openssh-server"])?;
+    monitor.watches(&name, &["openssh-server"], MINUTE)?;
+    monitor.machine.shut_down()?;
+    let yesterday = monitor.machine.back_up()?;
+    monitor.machine.boot()?;
+
+    b.install(&["apache2"])?;
+    monitor.watches(&name, &["apache2", "openssh-server"], MINUTE)?;
+    let late = site.another_host("late")?;
+    late.install(&["openssh-server"])?;
+    site.enrol(&late)?;
+
+    monitor.machine.restore(Some(&yesterday))?;
+    monitor.machine.boot()?;
+    assert_eq!(monitor.services(&name)?, ["openssh-server"]);
+    // What the timer does once a day.
+    b.expect(0, &["systemctl", "start", "auto-monitor-register.service"])?;
+    monitor.watches(&name, &["apache2", "openssh-server"], MINUTE)?;
+    // The server never heard of this one, which asks again, and is let in as at first.
+    late.expect(0, &["systemctl", "start", "auto-monitor-register.service"])?;
+    monitor.approve(&late.full_name(), MINUTE)?;
+    monitor.watches(&late.full_name(), &["openssh-server"], MINUTE)?;
+    monitor.nagios_is_well()?;
+    site.lab.end()
+}
+
+#[test]
+fn a_server_moves_to_another_address() -> Result<()> {
+    let site = Site::enrolled(Network::Dual)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    let file = "/etc/systemd/network/10-lab.network";
+    monitor.machine.expect(
+        0,
+        &["sed", "-i", "s/192.0.2.1\\//192.0.2.77\\//; s/2001:db8::1\\//2001:db8::77\\//", file],
+    )?;
+    monitor.machine.expect(0, &["networkctl", "reload"])?;
+    wait_for("the new address", MINUTE, || {
+        let addresses = monitor.machine.expect(0, &["ip", "-brief", "address"])?.output;
+        let moved = addresses.contains("192.0.2.77/") && !addresses.contains("192.0.2.1/");
+        Ok(if moved { Ok(()) } else { Err(addresses) })
+    })?;
+    b.install(&["apache2"])?;
+    monitor.watches(&b.full_name(), &["apache2"], MINUTE)?;
+    assert_eq!(monitor.check(&b.full_name(), "apache2")?.state, Some(State::Ok));
+    site.lab.end()
+}
+
+#[test]
+fn two_servers_are_on_the_network() -> Result<()> {
+    let site = Site::start(Network::Dual)?;
+    let [c] = <[Machine; 1]>::try_from(site.lab.boot_all(&[("c", &Monitor::base(&site.base)?)])?)
+        .ok()
+        .context("one machine was wanted")?;
+    let other = Monitor::install(c, &site.packages)?;
+    let b = &site.host;
+    let name = b.full_name();
+    let (first, second) = (site.monitor.fingerprint()?, other.fingerprint()?);
+    let found = wait_for("both are found", MINUTE, || {
+        let found = b.expect(0, &["auto-monitor", "discover", "--json"])?.output;
+        Ok(if found.contains(&first) && found.contains(&second) { Ok(found) } else { Err(found) })
+    })?;
+
+    // Whoever would believe the first that answers believes neither.
+    b.write("/etc/auto-monitor/client.conf", 0o644, b"trust-on-first-use = yes\n")?;
+    b.expect(0, &["systemctl", "start", "auto-monitor-register.service"])?;
+    for monitor in [&site.monitor, &other] {
+        let pending = monitor.ask(&["pending"])?.to_string();
+        assert!(!pending.contains(&name), "{pending}");
+    }
+    let shown = status(b)?;
+    assert!(shown.contains("auto-monitor enrol"), "{shown}");
+
+    // Both, because somebody says so: each gets every registration, and one that is gone holds up no other.
+    let found: serde_json::Value = serde_json::from_str(&found)?;
+    let servers = found["servers"].as_array().context("a list")?;
+    let names: Vec<&str> = servers.iter().filter_map(|server| server["server"].as_str()).collect();
+    let configuration = format!("server = {}\nserver-fingerprint = {first}, {second}\n", names.join(", "));
+    b.write("/etc/auto-monitor/client.conf", 0o644, configuration.as_bytes())?;
+    b.run(&["auto-monitor", "enrol", "--unattended"])?;
+    for monitor in [&site.monitor, &other] {
+        monitor.approve(&name, MINUTE)?;
+    }
+    b.install(&["openssh-server"])?;
+    for monitor in [&site.monitor, &other] {
+        monitor.watches(&name, &["openssh-server"], MINUTE)?;
+    }
+    other.machine.connect(Link::Silent)?;
+    b.install(&["apache2"])?;
+    site.monitor.watches(&name, &["apache2", "openssh-server"], MINUTE)?;
+    other.machine.connect(Link::Up)?;
+    other.watches(&name, &["apache2", "openssh-server"], 2 * MINUTE)?;
+    site.lab.end()
+}
+
+/// A DNS-SD record that avahi-daemon announces, in its own words (avahi.service(5)).
+fn announcement(fingerprint: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\" standalone='no'?>\n<!DOCTYPE service-group SYSTEM \"avahi-service.dtd\">\n\
+         <service-group><name>monitor</name><service><type>_auto-monitor._tcp</type><port>2929</port>\
+         <txt-record>txtvers=1</txt-record><txt-record>version=1</txt-record>\
+         <txt-record>fingerprint={fingerprint}</txt-record></service></service-group>\n"
+    )
+}
+
+#[test]
+fn a_rogue_announces_itself_with_the_server_s_fingerprint() -> Result<()> {
+    let site = Site::start(Network::Dual)?;
+    let b = &site.host;
+    let [rogue] = <[Machine; 1]>::try_from(site.lab.boot_all(&[("rogue", &Monitor::base(&site.base)?)])?)
+        .ok()
+        .context("one machine was wanted")?;
+    // It has an endpoint that would take everything, and announces it by other means, with a key that is not its own.
+    let rogue = Monitor::install(rogue, &site.packages)?;
+    rogue.machine.expect(0, &["systemctl", "stop", "auto-monitor-server-announce"])?;
+    rogue.machine.install(&["avahi-daemon"])?;
+    let print = site.monitor.fingerprint()?;
+    rogue.machine.write("/etc/avahi/services/rogue.service", 0o644, announcement(&print).as_bytes())?;
+    wait_for("the rogue is seen", MINUTE, || {
+        let found = b.expect(0, &["auto-monitor", "discover", "--json"])?.output;
+        Ok(if found.contains("rogue.local") { Ok(()) } else { Err(found) })
+    })?;
+
+    // Unattended, by the fingerprint that somebody has written down.
+    let configuration = format!("server-fingerprint = {print}\n");
+    b.write("/etc/auto-monitor/client.conf", 0o644, configuration.as_bytes())?;
+    wait_for("the host finds the right one", MINUTE, || {
+        b.run(&["systemctl", "start", "auto-monitor-register.service"])?;
+        let pending = site.monitor.ask(&["pending"])?.to_string();
+        Ok(if pending.contains("b.lab.example") { Ok(()) } else { Err(status(b)?) })
+    })?;
+    let pending = rogue.ask(&["pending"])?.to_string();
+    assert!(!pending.contains("b.lab.example"), "{pending}");
+    let journal = rogue.machine.journal(&["--grep=event=session"])?;
+    assert!(!journal.contains("b.lab.example"), "the rogue was told something: {journal}");
+
+    // By a person, who is shown what really answers.
+    let said = b.run(&["auto-monitor", "enrol", "rogue.local:2929", "--fingerprint", &print])?;
+    assert_eq!(said.status, Some(5), "{said}");
+    site.monitor.approve("b.lab.example", MINUTE)?;
+    site.monitor.knows("b.lab.example", MINUTE)?;
+    site.lab.end()
+}
+
+#[test]
+fn the_network_is_cut_while_apt_works() -> Result<()> {
+    let site = Site::enrolled(Network::Dual)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    let name = b.full_name();
+    for (link, package) in [(Link::Silent, "apache2"), (Link::Unplugged, "openssh-server")] {
+        b.connect(link)?;
+        let began = Instant::now();
+        b.install(&[package])?;
+        println!("{package} was installed in {:.1} s, {link:?}", began.elapsed().as_secs_f64());
+        assert!(!monitor.services(&name)?.contains(&package.to_owned()));
+        // Long enough for attempts that fail, and for pauses that grow.
+        std::thread::sleep(Duration::from_secs(20));
+        b.connect(Link::Up)?;
+        wait_for("Nagios watches it", 2 * MINUTE, || {
+            let seen = monitor.services(&name)?;
+            Ok(if seen.contains(&package.to_owned()) { Ok(()) } else { Err(status(b)?) })
+        })?;
+    }
+    assert_eq!(monitor.check(&name, "apache2")?.state, Some(State::Ok));
+    site.lab.end()
+}
+
+#[test]
+fn avahi_runs_beside_us_and_then_no_longer() -> Result<()> {
+    let site = Site::start(Network::Dual)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    for machine in [&monitor.machine, b] {
+        machine.install(&["avahi-daemon", "avahi-utils", "libnss-mdns"])?;
+    }
+    let seen = wait_for("avahi sees our announcement", MINUTE, || {
+        let browsed =
+            b.run(&["avahi-browse", "--parsable", "--resolve", "--terminate", "_auto-monitor._tcp"])?;
+        Ok(if browsed.output.contains(";2929;") { Ok(browsed.output) } else { Err(browsed.to_string()) })
+    })?;
+    assert!(seen.contains(&monitor.fingerprint()?), "{seen}");
+    site.enrol(b)?;
+    // Neither took the name or the port from the other.
+    for machine in [&monitor.machine, b] {
+        let log = machine.journal(&["--unit=avahi-daemon"])?;
+        assert!(!log.contains("conflict"), "{log}");
+    }
+    for machine in [&monitor.machine, b] {
+        machine.expect(0, &["apt-get", "--quiet", "--yes", "purge", "avahi-daemon", "libnss-mdns"])?;
+    }
+    b.install(&["apache2"])?;
+    monitor.watches(&b.full_name(), &["apache2"], MINUTE)?;
+    site.lab.end()
+}
+
+#[test]
+fn ipv6_alone_is_enough() -> Result<()> {
+    let site = Site::enrolled(Network::Ipv6)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    b.install(&["apache2", "openssh-server"])?;
+    monitor.watches(&b.full_name(), &["apache2", "openssh-server"], MINUTE)?;
+    for service in ["apache2", "openssh-server"] {
+        assert_eq!(monitor.check(&b.full_name(), service)?.state, Some(State::Ok), "{service}");
+    }
+    let address = monitor.ask(&["show", &b.full_name()])?["address"].to_string();
+    assert!(address.contains("2001:db8::2"), "{address}");
+    site.lab.end()
+}
+
+#[test]
+fn files_are_edited_by_hand_and_by_tools() -> Result<()> {
+    let site = Site::enrolled(Network::Dual)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    let name = b.full_name();
+    let file = "/etc/monitoring-info/local.conf";
+    let vi = |commands: &str| {
+        let script = format!("vi -es {file} <<'END'\n{commands}\nwq\nEND\n");
+        b.expect(0, &["sh", "-c", &script])
+    };
+    vi("a\n[one]\ntype = tcp\nport = 22\n.")?;
+    monitor.watches(&name, &["one"], MINUTE)?;
+    vi("%s/one/two/")?;
+    monitor.watches(&name, &["two"], MINUTE)?;
+
+    b.write("/root/new.conf", 0o644, b"[three]\ntype = tcp\nport = 22\n")?;
+    b.expect(0, &["mv", "/root/new.conf", file])?;
+    monitor.watches(&name, &["three"], MINUTE)?;
+    b.expect(0, &["mv", file, "/etc/monitoring-info/other.conf"])?;
+    b.expect(0, &["cp", "/etc/monitoring-info/other.conf", "/root/new.conf"])?;
+    std::thread::sleep(Duration::from_secs(5));
+    monitor.watches(&name, &["three"], Duration::ZERO)?;
+
+    // A tool that writes what stands there already is no news, however it writes it.
+    let before = registrations(monitor, &name)?;
+    assert!(before > 0, "the journal does not tell of registrations");
+    for _ in 0..5 {
+        b.expect(0, &["cp", "/root/new.conf", "/etc/monitoring-info/other.conf"])?;
+        b.expect(0, &["cp", "/root/new.conf", "/etc/monitoring-info/.other.conf.tmp"])?;
+        b.expect(0, &["mv", "/etc/monitoring-info/.other.conf.tmp", "/etc/monitoring-info/other.conf"])?;
+        std::thread::sleep(Duration::from_secs(3));
+    }
+    assert_eq!(registrations(monitor, &name)?, before);
+
+    // What is wrong with a file is said, and keeps nothing else from being watched.
+    b.write("/etc/monitoring-info/broken.conf", 0o644, b"[four]\ntype = tcp\nprot = 22\n")?;
+    b.write("/etc/monitoring-info/sound.conf", 0o644, b"[five]\ntype = tcp\nport = 22\n")?;
+    monitor.watches(&name, &["five", "three"], MINUTE)?;
+    let shown = status(b)?;
+    assert!(shown.contains("broken.conf") && shown.contains("prot"), "{shown}");
+    let journal = b.journal(&["--unit=auto-monitor-watch"])?;
+    assert!(journal.contains("broken.conf"), "{journal}");
+    site.lab.end()
+}
