@@ -16,7 +16,7 @@ use crate::failure::{Failure, Status};
 use crate::register;
 use crate::root::Root;
 use crate::screen::{GOOD, NEXT, Screen, WARNING, paint};
-use crate::turn::Turns;
+use crate::turn::{self, Turns};
 
 /// The most bytes of standard input that are looked at; a token has a few hundred.
 const TARGET_MAX: u64 = 64 * 1024;
@@ -134,18 +134,21 @@ pub fn run(
             statuses.push(Status::Done);
             if !screen.json {
                 let name = answer.name.as_ref().unwrap_or(&caller.name);
-                screen.print(&format!(
-                    "{} {server} knows this host as {name}.\n  {}\n",
-                    paint(GOOD, "✓"),
-                    paint(NEXT, "To register now: auto-monitor register")
-                ));
+                screen.print(&format!("{} {server} knows this host as {name}.\n", paint(GOOD, "✓")));
             }
         }
         answers.push(answer);
     }
     state.write(root, true)?;
+    // Unattended, it is the units that call this, and they register next.
+    let register = "To register now: auto-monitor register";
+    let goes_on = !unattended && !state.enrolled().is_empty() && turn::hand_over(root);
     if screen.json {
         screen.json(&answers);
+    } else if statuses.contains(&Status::Done) && !unattended {
+        let next =
+            if goes_on { "It registers by itself now; how it goes: auto-monitor status" } else { register };
+        screen.print(&format!("  {}\n", paint(NEXT, next)));
     }
     Ok(Status::worst(statuses))
 }

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Status};
 use crate::root::Root;
 use crate::screen::{BAD, DIM, GOOD, NEXT, Screen, WARNING, count, paint, printable};
 use crate::state::State;
-use crate::turn::Turns;
+use crate::turn::{self, Turn, Turns};
 
 /// How long a person's call waits for a run that is under way.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -155,6 +155,11 @@ pub fn run(root: &Root, screen: Screen, options: Options) -> Result<Status, Fail
         };
         report = Some(until_done(root, screen, options, &turn)?);
     }
+    let unfinished =
+        report.as_ref().is_some_and(|report| report.servers.iter().any(|one| one.worth_another_try));
+    if unfinished && !options.unattended {
+        turn::hand_over(root);
+    }
     // Of several runs the last one says how things stand.
     Ok(report.map_or(Status::Done, |mut report| tell(screen, options, &mut report)))
 }
@@ -173,12 +178,7 @@ fn has_server(root: &Root, screen: Screen) -> Result<bool, Failure> {
 }
 
 /// One run, or with `wait` as many as it takes.
-fn until_done(
-    root: &Root,
-    screen: Screen,
-    options: Options,
-    turn: &crate::turn::Turn,
-) -> Result<Report, Failure> {
+fn until_done(root: &Root, screen: Screen, options: Options, turn: &Turn) -> Result<Report, Failure> {
     let until = options.wait.map(|wait| Instant::now() + wait);
     let mut pause = PAUSE.0;
     let mut done: Vec<Outcome> = Vec::new();

@@ -23,6 +23,8 @@ use crate::root::Root;
 use crate::state::make_state_folder;
 use crate::unfinished::sweep;
 
+/// What the units of the package look for: raised, they register this host, and try again for as long as it takes.
+const CHANGED: &str = "/run/auto-monitor/changed";
 /// How often a waiting person looks whether the running one is done.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -31,6 +33,12 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Turns {
     lock: PathBuf,
     flag: PathBuf,
+}
+
+/// Has the package's units go on where a person's call ends and something is left to be done; says whether there are any.
+/// Without systemd, and below another root, there are none, and the folder is not there.
+pub fn hand_over(root: &Root) -> bool {
+    File::options().create(true).append(true).open(root.path(CHANGED)).is_ok()
 }
 
 /// The right to run, until it is dropped.

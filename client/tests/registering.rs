@@ -126,6 +126,34 @@ fn a_pending_host_is_told_what_its_administrator_has_to_do() {
 }
 
 #[test]
+fn what_a_person_began_is_finished_by_the_units() {
+    let endpoint = Endpoint::start();
+    let host = host_of(&endpoint);
+    let changed = host.path("run/auto-monitor/changed");
+    let pending = r#"{"version":1,"enrolment":"pending","refusal":{"code":"not-approved","message":"wait"}}"#;
+    endpoint.answer("register", pending);
+    host.run(0, &["enrol"]);
+    assert!(!changed.exists(), "no units are installed");
+
+    std::fs::create_dir_all(changed.parent().unwrap()).unwrap();
+    let raised = |status: i32, arguments: &[&str]| {
+        let answer = host.run(status, arguments);
+        (answer.out, std::fs::remove_file(&changed).is_ok())
+    };
+    let (said, is_raised) = raised(0, &["enrol"]);
+    assert!(is_raised && said.contains("registers by itself"), "{said}");
+    assert!(raised(4, &["register"]).1, "an approval is waited for");
+    assert!(
+        !raised(4, &["register", "--unattended", "--wait", "1s"]).1,
+        "who supervises it tries again itself"
+    );
+    endpoint.answer("enrol", pending);
+    assert!(raised(4, &["enrol"]).1);
+    endpoint.answer("register", &format!("{{{APPROVED}}}"));
+    assert!(!raised(0, &["register"]).1, "nothing is left to be done");
+}
+
+#[test]
 fn a_server_that_forgot_the_host_is_asked_again() {
     let endpoint = Endpoint::start();
     let host = host_of(&endpoint);

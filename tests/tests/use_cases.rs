@@ -115,8 +115,8 @@ const TWENTY: [&str; 20] = [
     "tmux",
     "bind9",
     "monitoring-plugins-basic",
-    "sqlite3",
-    "file",
+    "lighttpd",
+    "unbound",
 ];
 
 #[test]
