@@ -46,6 +46,8 @@ test: servers build docs
 	$(CARGO) test --locked --workspace --lib --bins --tests \
 	    --config "target.'cfg(unix)'.runner = ['$(AS_ROOT)']" -- --ignored
 	tests/fuzz 20
+	@if [ $$(id -u) -eq 0 ] || command -v sudo >/dev/null; then $(MAKE) test-network lab-test system-test; else \
+	    echo 'NOT TRIED, because it needs root (call make as root, or install sudo): test-network lab-test system-test'; fi
 
 # As root. avahi is unpacked, not installed, or this machine would have a daemon that announces it.
 test-network: build
@@ -65,8 +67,11 @@ lab-test: lab-setup
 	$(CARGO) test --locked --package auto-monitor-tests --features lab --test lab $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 
 # What is said of the packages is tried on machines that have them. Several at once, because they wait more than they work.
-system-test: deb lab-setup
-	$(CARGO) test --locked --package auto-monitor-tests --features lab --test use_cases --test changes \
+# The optimizer and the compression of the packages take longer than all of the tests.
+system-test: lab-setup
+	DEB_BUILD_OPTIONS='noopt noautodbgsym' DPKG_DEB_COMPRESSOR_TYPE=gzip DPKG_DEB_COMPRESSOR_LEVEL=1 CARGO='$(CARGO)' tests/deb '$(BUILT)/debian-noopt'
+	AUTO_MONITOR_PACKAGES='$(abspath $(BUILT))/debian-noopt' \
+	    $(CARGO) test --locked --package auto-monitor-tests --features lab --test use_cases --test changes \
 	    $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'") -- --test-threads 4
 
 bench: servers
