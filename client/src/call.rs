@@ -75,10 +75,18 @@ impl<'a> Caller<'a> {
         })
     }
 
-    /// Calls a server that was found: where nobody has said what its key is, it shall at least be the one that it has
-    /// announced.
-    pub fn expect(&mut self, found: &Found) {
-        self.announced = found.fingerprint.map(|print| print.to_string());
+    /// Of servers that were found, the first that has the key that it announces, and to which calls go from then on.
+    /// Where there is one, or only the last is left, that is found out by the call.
+    pub fn genuine(&mut self, found: Vec<Found>) -> Option<Found> {
+        let left = found.len().saturating_sub(1);
+        for (at, candidate) in found.into_iter().enumerate() {
+            // Where nobody has said what its key is, it shall at least be the one that it has announced.
+            self.announced = candidate.fingerprint.map(|print| print.to_string());
+            if at == left || self.trusted(&candidate.server).is_ok() {
+                return Some(candidate);
+            }
+        }
+        None
     }
 
     /// A request with what every verb carries.

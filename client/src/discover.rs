@@ -23,7 +23,7 @@ use crate::turn::Turns;
 /// `client.conf` has faults.
 pub fn run(root: &Root, screen: Screen) -> Result<Status, Failure> {
     let configuration = register::configuration(root, screen)?;
-    let search = discovery::look(root, &configuration);
+    let search = discovery::look(root, &configuration, None);
     screen.answer(&search, || text(&search));
     Ok(Status::Done)
 }
@@ -72,8 +72,8 @@ fn more(search: &Search) -> String {
     }
 }
 
-/// Looks for a server where none is known: the one that a person at the terminal chooses, or that may be taken unattended.
-/// Says what was found where none is taken.
+/// Looks for a server where none is known: the one that a person at the terminal chooses, or those that may be tried
+/// unattended. Says what was found where there is none.
 ///
 /// # Errors
 /// The terminal is gone, or what was found cannot be remembered.
@@ -83,25 +83,26 @@ pub fn choose(
     configuration: &Configuration,
     said: Option<&Fingerprint>,
     unattended: bool,
-) -> Result<Option<Found>, Failure> {
+) -> Result<Vec<Found>, Failure> {
     // An image is not on the network of the machine that it is prepared on; a person may mean that one all the same.
     if unattended && !root.is_system() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let search = discovery::look(root, configuration);
-    if let Some(found) = search.unattended(configuration, said) {
-        return Ok(Some(found.clone()));
+    let search = discovery::look(root, configuration, said);
+    let tried = search.unattended(configuration, said);
+    if !tried.is_empty() {
+        return Ok(tried);
     }
     if unattended {
-        return remember(root, screen, search).map(|()| None);
+        return remember(root, screen, search).map(|()| Vec::new());
     }
     if search.servers.is_empty() || screen.json || !trust::person_is_there() {
         if !screen.json {
             screen.print(&text(&search));
         }
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    ask(&search)
+    Ok(ask(&search)?.into_iter().collect())
 }
 
 /// Lets the person at the terminal choose.

@@ -57,48 +57,64 @@ pub struct Search {
 }
 
 /// Looks for servers. Takes up to three seconds, and as long again where the name servers do not answer.
+///
+/// Those that announce the key that `said` names, or that `client.conf` does, come first: however many others are
+/// announced, they are not what is left out.
 #[must_use]
-pub fn look(root: &Root, configuration: &Configuration) -> Search {
+pub fn look(root: &Root, configuration: &Configuration, said: Option<&ssh_key::Fingerprint>) -> Search {
     let found = local::browse();
     let found = if found.is_empty() { domain::ask(root, configuration) } else { found };
-    Search::of(found)
+    Search::of(found, |found| known(found, configuration, said).is_some_and(|print| found.announces(&print)))
+}
+
+/// What somebody has said that the key of this server is.
+fn known(
+    found: &Found,
+    configuration: &Configuration,
+    said: Option<&ssh_key::Fingerprint>,
+) -> Option<ssh_key::Fingerprint> {
+    said.or_else(|| configuration.fingerprint(&found.server)).copied()
 }
 
 impl Search {
-    fn of(mut servers: Vec<Found>) -> Self {
-        servers.sort_by(|one, other| (&one.name, &one.server).cmp(&(&other.name, &other.server)));
+    fn of(mut servers: Vec<Found>, is_meant: impl Fn(&Found) -> bool) -> Self {
+        let rank = |found: &Found| (!is_meant(found), found.name.clone(), found.server.clone());
+        servers.sort_by_cached_key(rank);
         servers.dedup_by(|one, other| one.server == other.server);
         let left_out = servers.len().saturating_sub(FOUND_MAX);
         servers.truncate(FOUND_MAX);
         Self { servers, left_out }
     }
 
-    /// The server that may be enrolled with while nobody attends.
+    /// The servers that may be tried while nobody attends, until one has the key that it announces.
     ///
-    /// A fingerprint in `client.conf` (or `said` with the command) means a server that announces just that one, however
-    /// many others are announced: nobody else can prove to have that key. Of those that announce it there must be one,
-    /// because which of them has it can only be tried. DNS does not say what key a server has; the only one that it names
-    /// is tried, and turned away if it has another. Without a fingerprint, `trust-on-first-use` means the only server
-    /// that there is; of two, none.
+    /// A fingerprint in `client.conf` (or `said` with the command) means those that announce just that one, however many
+    /// others are announced: only one of them can prove to have the key, and anybody can repeat what it announces. DNS does
+    /// not say what key a server has; the only one that it names is tried, and turned away if it has another. Without a
+    /// fingerprint, `trust-on-first-use` means the only server that there is; of two, none.
     #[must_use]
     pub fn unattended(
         &self,
         configuration: &Configuration,
         said: Option<&ssh_key::Fingerprint>,
-    ) -> Option<&Found> {
-        let known = |found: &Found| said.or_else(|| configuration.fingerprint(&found.server)).copied();
-        let meant =
-            self.servers.iter().filter(|found| known(found).is_some_and(|print| found.announces(&print)));
-        match (meant.collect::<Vec<_>>().as_slice(), self.servers.as_slice(), self.left_out) {
-            ([one], ..) => Some(one),
-            ([], [one], 0) => {
+    ) -> Vec<Found> {
+        let known = |found: &Found| known(found, configuration, said);
+        let meant: Vec<Found> = self
+            .servers
+            .iter()
+            .filter(|found| known(found).is_some_and(|print| found.announces(&print)))
+            .cloned()
+            .collect();
+        match (self.servers.as_slice(), self.left_out) {
+            _ if !meant.is_empty() => meant,
+            ([one], 0) => {
                 let may = match known(one) {
                     Some(_) => one.fingerprint.is_none(),
                     None => configuration.trust_on_first_use,
                 };
-                may.then_some(one)
+                if may { vec![one.clone()] } else { Vec::new() }
             }
-            _ => None,
+            _ => Vec::new(),
         }
     }
 }
@@ -143,9 +159,11 @@ mod tests {
         }
     }
 
-    fn taken(servers: &[Found], configuration: &Configuration) -> Option<String> {
-        let search = Search::of(servers.to_vec());
-        search.unattended(configuration, None).map(|found| found.server.to_string())
+    fn tried(servers: &[Found], configuration: &Configuration) -> Vec<String> {
+        let meant =
+            |found: &Found| known(found, configuration, None).is_some_and(|print| found.announces(&print));
+        let search = Search::of(servers.to_vec(), meant);
+        search.unattended(configuration, None).iter().map(|found| found.server.to_string()).collect()
     }
 
     fn saying(host: Option<&str>, trust_on_first_use: bool) -> Configuration {
@@ -159,33 +177,37 @@ mod tests {
     #[test]
     fn nothing_is_taken_on_the_network_s_word() {
         let nothing = Configuration::default();
-        assert_eq!(taken(&[], &nothing), None);
-        assert_eq!(taken(&[found("a.local", Some(0))], &nothing), None);
-        assert_eq!(taken(&[found("a.example", None)], &nothing), None);
+        assert!(tried(&[], &nothing).is_empty());
+        assert!(tried(&[found("a.local", Some(0))], &nothing).is_empty());
+        assert!(tried(&[found("a.example", None)], &nothing).is_empty());
     }
 
     #[test]
     fn on_first_use_the_only_one_is_taken_and_of_two_none() {
         let first = Configuration { trust_on_first_use: true, ..Configuration::default() };
         let (a, b) = (found("a.local", Some(0)), found("b.local", Some(1)));
-        assert_eq!(taken(std::slice::from_ref(&a), &first).as_deref(), Some("a.local"));
-        assert_eq!(taken(&[a.clone(), b], &first), None);
+        assert_eq!(tried(std::slice::from_ref(&a), &first), ["a.local"]);
+        assert!(tried(&[a.clone(), b], &first).is_empty());
         let many: Vec<Found> = (0..99).map(|n| found(&format!("h{n}.local"), Some(0))).collect();
-        let search = Search::of(many.clone());
+        let search = Search::of(many.clone(), |_| false);
         assert_eq!((search.servers.len(), search.left_out), (FOUND_MAX, 99 - FOUND_MAX));
-        assert_eq!(taken(&many, &first), None);
+        assert!(tried(&many, &first).is_empty());
     }
 
     #[test]
-    fn a_known_fingerprint_means_the_one_that_announces_it_whatever_else_is_announced() {
+    fn a_known_fingerprint_means_those_that_announce_it_whatever_else_is_announced() {
         let (a, b, c) = (found("a.local", Some(0)), found("b.local", Some(1)), found("c.local", Some(0)));
         for configuration in [saying(None, false), saying(None, true), saying(Some("a.local"), false)] {
-            assert_eq!(taken(&[a.clone(), b.clone()], &configuration).as_deref(), Some("a.local"));
-            assert_eq!(taken(&[found("a.local", Some(1))], &configuration), None, "{configuration:?}");
+            assert_eq!(tried(&[a.clone(), b.clone()], &configuration), ["a.local"]);
+            assert!(tried(&[found("a.local", Some(1))], &configuration).is_empty(), "{configuration:?}");
         }
-        assert_eq!(taken(&[a.clone(), c], &saying(None, false)), None, "one of the two only says so");
-        assert_eq!(taken(&[found("d.example", None)], &saying(None, false)).as_deref(), Some("d.example"));
-        assert_eq!(taken(&[a], &saying(Some("b.local"), false)), None);
+        assert_eq!(tried(&[a.clone(), b.clone(), c.clone()], &saying(None, false)), ["a.local", "c.local"]);
+        assert_eq!(tried(&[found("d.example", None)], &saying(None, false)), ["d.example"]);
+        assert!(tried(&[a], &saying(Some("b.local"), false)).is_empty());
+
+        let mut flood: Vec<Found> = (0..99).map(|n| found(&format!("a{n}.local"), Some(1))).collect();
+        flood.push(c);
+        assert_eq!(tried(&flood, &saying(None, false)), ["c.local"]);
     }
 
     #[test]

@@ -51,32 +51,26 @@ pub fn run(
     unattended: bool,
 ) -> Result<Status, Failure> {
     let configuration = register::configuration(root, screen)?;
-    let read;
-    let target = if target == Some("-") {
-        read = standard_input()?;
-        Some(read.as_str())
-    } else {
-        target
+    let target = match target {
+        Some("-") => self::target(Some(&standard_input()?), fingerprint)?,
+        target => self::target(target, fingerprint)?,
     };
-    let target = self::target(target, fingerprint)?;
-    let known = target.servers.is_empty();
-    let servers = if known {
+    let servers = if target.servers.is_empty() {
         register::servers(&configuration, &register::state(root, screen)?)
     } else {
         target.servers
     };
-    let mut found = None;
-    let servers = if servers.is_empty() {
-        found = discover::choose(root, screen, &configuration, target.fingerprint.as_ref(), unattended)?;
-        let Some(found) = &found else {
+    let found = if servers.is_empty() {
+        let found = discover::choose(root, screen, &configuration, target.fingerprint.as_ref(), unattended)?;
+        if found.is_empty() {
             if screen.json {
                 screen.json(&[] as &[Answer]);
             }
             return Ok(Status::Done);
-        };
-        vec![found.server.clone()]
+        }
+        found
     } else {
-        servers
+        Vec::new()
     };
     let turns = Turns::new(root)?;
     let _turn = turns.wait(std::time::Duration::from_secs(120))?.ok_or_else(|| {
@@ -84,10 +78,14 @@ pub fn run(
     })?;
     let mut state = register::state(root, screen)?;
     let mut caller = Caller::new(root, &configuration, target.fingerprint, !unattended)?;
-    if let Some(found) = &found {
-        caller.expect(found);
-        state.found = None;
-    }
+    let is_found = !found.is_empty();
+    let servers = match caller.genuine(found) {
+        Some(genuine) => {
+            state.found = None;
+            vec![genuine.server]
+        }
+        None => servers,
+    };
     let request = Request { secret: target.secret, ..caller.request() };
     let mut statuses = Vec::new();
     let mut answers = Vec::new();
@@ -118,7 +116,7 @@ pub fn run(
                 // A server that a person named is tried again by the timer, though it was not there now.
                 // One that was only found is not: it may have been anybody's word.
                 remembered.enrolled |=
-                    !failure.waits_for_person && failure.status == Status::Unreachable && found.is_none();
+                    !failure.waits_for_person && failure.status == Status::Unreachable && !is_found;
                 remembered.failed(&failure, jiff::Timestamp::now());
                 Some(failure)
             }

@@ -158,7 +158,8 @@ pub fn run(root: &Root, screen: Screen, options: Options) -> Result<Status, Fail
     let unfinished =
         report.as_ref().is_some_and(|report| report.servers.iter().any(|one| one.worth_another_try));
     if unfinished && !options.unattended {
-        turn::hand_over(root);
+        // Where there are no units, the person calls again.
+        let _ = turn::hand_over(root);
     }
     // Of several runs the last one says how things stand.
     Ok(report.map_or(Status::Done, |mut report| tell(screen, options, &mut report)))

@@ -37,6 +37,7 @@ pub struct Turns {
 
 /// Has the package's units go on where a person's call ends and something is left to be done; says whether there are any.
 /// Without systemd, and below another root, there are none, and the folder is not there.
+#[must_use]
 pub fn hand_over(root: &Root) -> bool {
     File::options().create(true).append(true).open(root.path(CHANGED)).is_ok()
 }

@@ -62,8 +62,7 @@ fn a_host_is_installed_anew() -> Result<()> {
     site.packages.install(b, &CLIENT)?;
     b.install(&["apache2"])?;
     let (server, print) = site.server_seen_by(b)?;
-    let said = b.expect(4, &["auto-monitor", "enrol", &server, "--fingerprint", &print])?.to_string();
-    assert!(said.contains(&format!("approve --replace {name}")), "{said}");
+    b.expect(4, &["auto-monitor", "enrol", &server, "--fingerprint", &print])?;
     let pending = monitor.machine.expect(0, &["auto-monitor-server", "pending"])?.output;
     assert!(pending.contains(&name) && pending.contains("--replace"), "{pending}");
     let refused = monitor.machine.run(&["auto-monitor-server", "approve", &name])?;
@@ -244,6 +243,22 @@ fn the_network_is_cut_while_apt_works() -> Result<()> {
         })?;
     }
     assert_eq!(monitor.check(&name, "apache2")?.state, Some(State::Ok));
+    site.lab.end()
+}
+
+#[test]
+fn maintenance_that_begins_while_nagios_is_down_is_said_when_it_is_up() -> Result<()> {
+    let site = Site::enrolled(Network::Dual)?;
+    let (monitor, b) = (&site.monitor, &site.host);
+    monitor.machine.expect(0, &["systemctl", "stop", "nagios4"])?;
+    b.expect(0, &["auto-monitor", "maintenance", "begin"])?;
+    std::thread::sleep(Duration::from_secs(10));
+    monitor.machine.expect(0, &["systemctl", "is-active", "auto-monitor-server-command.socket"])?;
+    monitor.machine.expect(0, &["systemctl", "start", "nagios4"])?;
+    wait_for("Nagios has a downtime", MINUTE, || {
+        let status = monitor.machine.expect(0, &["cat", "/var/lib/nagios4/status.dat"])?.output;
+        Ok(if status.contains("hostdowntime {") { Ok(()) } else { Err(status) })
+    })?;
     site.lab.end()
 }
 

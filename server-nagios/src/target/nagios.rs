@@ -122,6 +122,17 @@ impl Nagios {
         }
     }
 
+    /// Has Nagios take these commands. The FIFO is no sign that it runs: the package puts one of its own in that place, so
+    /// that not every command gets through.
+    fn tell(&self, commands: &[String]) -> Result<(), String> {
+        identity::as_root(|| match self.process().running() {
+            Running::No { reason } => Err(format!(
+                "Nagios cannot be told of maintenance, because it does not run ({reason}); it will be when it does"
+            )),
+            Running::Yes { .. } | Running::Unknown { .. } => commands::send(&self.main_file(), commands),
+        })
+    }
+
     /// Whether the running Nagios has read a set of ours.
     ///
     /// # Errors
@@ -305,11 +316,11 @@ impl Target for Nagios {
     }
 
     fn schedule_downtime(&self, host: &HostName, downtime: &Downtime) -> Result<(), String> {
-        identity::as_root(|| commands::send(&self.main_file(), &commands::schedule(host, downtime)))
+        self.tell(&commands::schedule(host, downtime))
     }
 
     fn end_downtimes(&self, host: &HostName) -> Result<(), String> {
-        identity::as_root(|| commands::send(&self.main_file(), &commands::end(host)))
+        self.tell(&commands::end(host))
     }
 
     fn include(&self) -> Result<(), String> {

@@ -16,9 +16,10 @@ use crate::status::{self, Verdict};
 const ENGINE: [&str; 4] =
     ["nagios4-core", "monitoring-plugins-basic", "monitoring-plugins-standard", "openssh-server"];
 /// Of Debian's configuration of Nagios: verdicts are written every second instead of every ten, and first checks are
-/// not spread over half an hour. Nothing that is rendered depends on either.
+/// not spread over half an hour. Nothing that is rendered depends on either. Its postinst enables the unit only where
+/// systemd runs, which it does not where [`Base::with`] installs.
 const SOONER: &str = "sed -i -E 's/^(status_update_interval=).*/\\11/; s/^(max_(host|service)_check_spread=).*/\\11/' \
-                      /etc/nagios4/nagios.cfg && systemctl restart nagios4";
+                      /etc/nagios4/nagios.cfg && systemctl enable nagios4 && systemctl restart nagios4";
 
 /// A machine with Nagios and our server.
 #[derive(Debug)]
