@@ -6,12 +6,10 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use monitoring_info::published;
+use monitoring_info::reference::page::CHANGED;
 use monitoring_info::state::State;
 
 use crate::{mailflow, tls};
-
-/// The day on which what the pages say last changed.
-const CHANGED: &str = "2026-11-20";
 
 /// What a person needs to know of a program.
 struct Page {

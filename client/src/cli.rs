@@ -174,9 +174,9 @@ pub enum Change {
 /// What can be generated.
 #[derive(Debug, Subcommand)]
 pub enum Generate {
-    /// Write man pages: one for each command, and monitoring-info(5)
+    /// Write man pages: one for each command, and one for each kind of file that people write
     Man {
-        /// The page to print, like `auto-monitor-check` or `monitoring-info`
+        /// The page to print, like auto-monitor-check or monitoring-info
         #[arg(value_name = "PAGE", default_value = "auto-monitor")]
         page: String,
         /// Write every page into this folder

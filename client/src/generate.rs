@@ -1,4 +1,8 @@
 //! `generate`: man pages and completions, from the descriptions that the program itself runs on.
+//!
+//! A command has a page of its own, as those of git have: `man auto-monitor enrol` finds it, and a page stays as long as
+//! what is said of one thing. So has each file that a person edits. They are called `auto-monitor-….conf`, because
+//! `client.conf(5)` is that of CUPS, and no other package's pages will begin with our name.
 
 use std::fs;
 use std::io;
@@ -6,25 +10,18 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use clap_mangen::Man;
-use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use monitoring_info::diagnostic::suggestion;
-use monitoring_info::reference;
+use monitoring_info::reference::page::Page;
+use monitoring_info::reference::{man_page, overrides_man_page};
 
 use crate::cli::{Arguments, EXIT_STATUS, Generate};
 use crate::configuration::KEYS;
 use crate::failure::{Failure, Status};
+use crate::identity::KEY_FILE;
 use crate::root::{CONFIGURATION, OVERRIDES, STATE_DIR};
 use crate::screen::Screen;
-
-/// The day on which what the pages say last changed.
-const CHANGED: &str = "2026-11-20";
-
-/// A man page: its name, its section, and its text in the man(7) language.
-struct Page {
-    name: String,
-    section: &'static str,
-    text: Vec<u8>,
-}
+use crate::state::STATE_FILE;
+use crate::trust::PINS_FILE;
 
 /// Writes what is asked for.
 ///
@@ -34,20 +31,20 @@ pub fn run(screen: Screen, what: &Generate) -> Result<Status, Failure> {
     match what {
         Generate::Man { page, directory: None } => {
             let pages = pages()?;
-            let found = pages.iter().find(|one| one.name == *page).ok_or_else(|| {
-                let names = || pages.iter().map(|page| page.name.as_str());
+            let found = pages.iter().find(|one| one.name() == page).ok_or_else(|| {
+                let names = || pages.iter().map(Page::name);
                 let help = suggestion(page, names()).map_or_else(
-                    || names().collect::<Vec<_>>().join(", "),
+                    || format!("the pages are {}", names().collect::<Vec<_>>().join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );
                 Failure::here(format!("there is no page `{page}`")).help(help)
             })?;
-            screen.print(&String::from_utf8_lossy(&found.text));
+            screen.print(&found.to_roff());
         }
         Generate::Man { directory: Some(directory), .. } => {
             for page in pages()? {
-                let file = directory.join(format!("{}.{}", page.name, page.section));
-                write(&file, &page.text)
+                let file = directory.join(page.file_name());
+                write(&file, &page.to_roff())
                     .map_err(|error| Failure::io(format!("write {}", file.display()), &error))?;
             }
         }
@@ -60,43 +57,49 @@ pub fn run(screen: Screen, what: &Generate) -> Result<Status, Failure> {
     Ok(Status::Done)
 }
 
-fn write(file: &Path, text: &[u8]) -> io::Result<()> {
+fn write(file: &Path, text: &str) -> io::Result<()> {
     file.parent().map_or(Ok(()), fs::create_dir_all)?;
     fs::write(file, text)
 }
 
+/// Every page: that of the program comes first.
 fn pages() -> Result<Vec<Page>, Failure> {
     let mut command = Arguments::command().disable_help_subcommand(true);
     // Gives each command the names and the global options of those above it.
     command.build();
-    let mut pages = vec![Page {
-        name: "monitoring-info".to_owned(),
-        section: "5",
-        text: reference::man_page(env!("CARGO_PKG_VERSION")).into_bytes(),
-    }];
+    let mut pages = Vec::new();
     collect(&command, "auto-monitor", &mut pages).map_err(|error| Failure::io("write a man page", &error))?;
+    pages.extend([client_conf(), man_page(), overrides_man_page()]);
     Ok(pages)
 }
 
 fn collect(command: &clap::Command, name: &str, pages: &mut Vec<Page>) -> io::Result<()> {
-    let mut text = Vec::new();
-    let page = Man::new(command.clone())
-        .title(name.to_uppercase())
-        .date(CHANGED)
-        .source(concat!("auto-monitor ", env!("CARGO_PKG_VERSION")))
-        .manual("auto-monitor");
-    page.render_title(&mut text)?;
-    page.render_name_section(&mut text)?;
-    page.render_synopsis_section(&mut text)?;
-    page.render_description_section(&mut text)?;
-    page.render_options_section(&mut text)?;
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut page = Page::new(name, 1, &about);
+    page.section("SYNOPSIS");
+    let usage = command.clone().render_usage().to_string();
+    page.text(&format!("`{}`", usage.trim_start_matches("Usage: ")));
+    page.section("DESCRIPTION");
+    let long = command.get_long_about().map_or(about, ToString::to_string);
+    // The first paragraph of a long one stands in NAME.
+    let paragraphs: Vec<&str> = long.split("\n\n").collect();
+    page.text(paragraphs.get(1).unwrap_or(&paragraphs[0]));
+    for paragraph in paragraphs.iter().skip(2) {
+        page.paragraph(paragraph);
+    }
+    let mut rest = Vec::new();
+    let man = Man::new(command.clone());
+    man.render_options_section(&mut rest)?;
     if command.has_subcommands() {
-        page.render_subcommands_section(&mut text)?;
+        man.render_subcommands_section(&mut rest)?;
     }
-    if pages.iter().all(|page| page.section != "1") {
-        reference_sections().to_writer(&mut text)?;
+    page.append(&String::from_utf8_lossy(&rest));
+    if pages.is_empty() {
+        of_the_whole(&mut page);
+    } else {
+        page.see_also(["auto-monitor(1)"]);
     }
-    pages.push(Page { name: name.to_owned(), section: "1", text });
+    pages.push(page);
     for subcommand in command.get_subcommands().filter(|one| !one.is_hide_set()) {
         collect(subcommand, &format!("{name}-{}", subcommand.get_name()), pages)?;
     }
@@ -104,60 +107,137 @@ fn collect(command: &clap::Command, name: &str, pages: &mut Vec<Page>) -> io::Re
 }
 
 /// What holds for all commands, and so stands in auto-monitor(1).
-fn reference_sections() -> Roff {
-    let mut roff = Roff::new();
-    roff.control("SH", ["EXIT STATUS"]);
+fn of_the_whole(page: &mut Page) {
+    page.section("EXIT STATUS");
     for (status, meaning) in EXIT_STATUS.lines().filter_map(|line| line.trim().split_once("  ")) {
-        item(&mut roff, [bold(status)], meaning);
+        page.item(&format!("`{status}`"), meaning);
     }
-    roff.control("SH", ["CONFIGURATION"]);
-    roff.text([
-        roman("The file "),
-        italic(CONFIGURATION),
-        roman(
-            " holds lines of the form key = value, without sections; # begins a comment on a line of its own. Every key \
-             may be left out, and so may the file. A fault refuses the whole file.",
-        ),
-    ]);
-    for key in &KEYS {
-        item(&mut roff, [bold(key.name), roman(" = "), italic(key.value)], key.summary);
-    }
-    roff.control("SH", ["FILES"]);
+    page.section("FILES");
     for (path, meaning) in [
-        (CONFIGURATION, "This host's servers; see CONFIGURATION."),
-        (OVERRIDES, "What this host's administrator wants otherwise; see monitoring-info(5)."),
+        (CONFIGURATION, "This host's servers; see `auto-monitor-client.conf`(5)."),
+        (OVERRIDES, "What this host's administrator wants otherwise; see `auto-monitor-overrides.conf`(5)."),
+        ("/etc/monitoring-info/", "Definitions; `monitoring-info`(5) names the other folders too."),
         (
             STATE_DIR,
-            "The host's key, the keys of its servers, and what they last said. A copy of it on another host makes two \
-             hosts with one key: remove it from images.",
+            "What is remembered. A copy of it on another host makes two hosts with one key: remove it from images.",
         ),
     ] {
-        item(&mut roff, [italic(path)], meaning);
+        page.item(&format!("`{path}`"), meaning);
     }
-    roff.control("SH", ["SEE ALSO"]);
-    roff.text([bold("monitoring-info"), roman("(5), "), bold("auto-monitor-server"), roman("(8)")]);
-    roff
+    for (file, meaning) in STATE_FILES {
+        page.item(&format!("`{STATE_DIR}/{file}`"), meaning);
+    }
+    page.section("ENVIRONMENT");
+    page.item(
+        "`NO_COLOR`",
+        "Where it is set to anything, nothing is coloured; in a pipe or a file, nothing is anyway.",
+    );
+    page.section("EXAMPLES");
+    page.text("Make this host known to a server, and see how it stands:");
+    page.literal("auto-monitor enrol monitor.example.org\nauto-monitor status");
+    page.paragraph("Do not watch a service until there is time for it:");
+    page.literal("auto-monitor disable apache2 --reason 'moves to web2' --until 2027-01-31");
+    page.paragraph("Find the faults of a definition before it is packaged:");
+    page.literal("auto-monitor check debian/mypackage.monitoring-info");
+    page.see_also([
+        "auto-monitor-client.conf(5)",
+        "auto-monitor-overrides.conf(5)",
+        "monitoring-info(5)",
+        "auto-monitor-server(8)",
+    ]);
 }
 
-fn item<const N: usize>(roff: &mut Roff, tag: [Inline; N], text: &str) {
-    roff.control("TP", []);
-    roff.text(tag);
-    roff.text([roman(text)]);
+/// The files of the state folder.
+const STATE_FILES: [(&str, &str); 3] = [
+    (
+        KEY_FILE,
+        "This host's key, an SSH key like any other. Without it the host is a stranger to its servers.",
+    ),
+    (PINS_FILE, "The keys of its servers, in the form of `ssh`(1)'s known_hosts."),
+    (
+        STATE_FILE,
+        "What each server has taken and said; where it is lost, the next registration makes it anew.",
+    ),
+];
+
+/// The page auto-monitor-client.conf(5).
+fn client_conf() -> Page {
+    let mut page =
+        Page::new("auto-monitor-client.conf", 5, "the monitoring servers of a host, and what it is to them");
+    page.section("DESCRIPTION");
+    page.text(&format!(
+        "`{CONFIGURATION}` holds lines of the form `key = value`, without sections; `#` begins a comment on a line of its own. \
+         Every key may be left out, and so may the file. A fault refuses the whole file, and nothing is sent until it is \
+         mended; `auto-monitor status` names it."
+    ));
+    page.paragraph(
+        "The questions of the Debian package (`dpkg-reconfigure auto-monitor-client`) change the lines server, \
+         server-fingerprint and trust-on-first-use, and leave everything else as it is.",
+    );
+    for key in &KEYS {
+        page.key(key.name, key.value, key.summary, None);
+    }
+    page.section("EXAMPLE");
+    page.text("A host whose server is known, with two tags:");
+    page.literal(CLIENT_CONF_EXAMPLE);
+    page.see_also(["auto-monitor(1)", "auto-monitor-enrol(1)", "auto-monitor-overrides.conf(5)"]);
+    page
 }
+
+/// The example of `client.conf`.
+const CLIENT_CONF_EXAMPLE: &str = "\
+server = monitor.example.org
+server-fingerprint = SHA256:Nh0Me49Zh9fDw/VYUfq43IJmI1T+XrjiYONPND8GzaM
+tags = web, berlin
+";
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::configuration::Configuration;
 
+    fn text(page: &Page) -> String {
+        page.to_roff().replace("\\-", "-").replace("\\&", "")
+    }
+
     #[test]
-    fn every_key_of_client_conf_is_documented_and_read() {
-        let page = reference_sections().to_roff().replace('\\', "");
+    fn every_key_of_client_conf_is_in_its_page_and_is_read() {
+        let page = text(&client_conf());
         for key in &KEYS {
-            assert!(page.contains(&format!("fB{}fR = ", key.name)), "{}", key.name);
+            assert!(page.contains(&format!("\n\\fB{}\\fR", key.name)), "{}", key.name);
             let read = Configuration::parse("client.conf", format!("{} = ?\n", key.name).as_bytes());
             let read = read.err().map(|problems| format!("{problems:?}")).unwrap_or_default();
             assert!(!read.contains("unknown key"), "{read}");
+        }
+        assert!(Configuration::parse("client.conf", CLIENT_CONF_EXAMPLE.as_bytes()).is_ok());
+    }
+
+    /// The file that the package installs says what can be said in it, and nothing else.
+    #[test]
+    fn the_shipped_client_conf_shows_keys_that_there_are() {
+        let shipped = include_str!("../../debian/client/client.conf")
+            .replace("\n#", "\n")
+            .replace("SHA256:…", "SHA256:Nh0Me49Zh9fDw/VYUfq43IJmI1T+XrjiYONPND8GzaM");
+        let settings: String =
+            shipped.lines().filter(|line| line.contains(" = ")).map(|line| format!("{line}\n")).collect();
+        assert!(settings.lines().count() >= 7, "{settings}");
+        Configuration::parse("client.conf", settings.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn every_command_has_a_page() {
+        let names: BTreeSet<String> = pages().unwrap().iter().map(Page::file_name).collect();
+        for command in Arguments::command().get_subcommands() {
+            assert!(
+                names.contains(&format!("auto-monitor-{}.1", command.get_name())),
+                "{}",
+                command.get_name()
+            );
+        }
+        for page in ["auto-monitor.1", "auto-monitor-generate-man.1", "monitoring-info.5"] {
+            assert!(names.contains(page), "{page}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::root::{CONFIGURATION, Root, STATE_DIR, Unreadable};
 use crate::state::make_state_folder;
 use crate::unfinished;
 
-const KEY_FILE: &str = "id_ed25519";
+pub(crate) const KEY_FILE: &str = "id_ed25519";
 /// A key file is under 1 KiB.
 const KEY_FILE_MAX: usize = 16 * 1024;
 

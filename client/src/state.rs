@@ -25,7 +25,7 @@ use crate::failure::{Failure, Status};
 use crate::root::{Root, STATE_DIR};
 use crate::unfinished::replace;
 
-const STATE_FILE: &str = "state.json";
+pub(crate) const STATE_FILE: &str = "state.json";
 /// Every server's copy of the largest registration is far smaller.
 const STATE_MAX: usize = 64 * 1024 * 1024;
 /// The shortest wait after a failure.

@@ -20,7 +20,7 @@ use crate::root::Root;
 use crate::state::make_state_folder;
 use crate::unfinished::replace;
 
-const PINS_FILE: &str = "known_servers";
+pub(crate) const PINS_FILE: &str = "known_servers";
 
 /// What is made of a key that a server showed.
 #[derive(Debug, PartialEq, Eq)]

@@ -37,7 +37,7 @@ pub use edit::{EditError, Enabled, disable, enable};
 pub use pattern::Pattern;
 
 /// Keys of an override that say whether a service is watched, rather than how.
-const OPT_OUT_KEYS: [&str; 3] = ["enabled", "reason", "until"];
+pub(crate) const OPT_OUT_KEYS: [&str; 3] = ["enabled", "reason", "until"];
 
 /// The overrides of a host.
 #[derive(Debug, Clone, Default)]

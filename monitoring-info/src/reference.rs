@@ -1,6 +1,6 @@
 //! The reference documentation of the format, generated from the types themselves, so that it cannot lag behind them: for
-//! the terminal (`auto-monitor types`), as data, as the tables of `docs/format.md`, and as the man page
-//! `monitoring-info(5)`.
+//! the terminal (`auto-monitor types`), as data, as the tables of `docs/format.md`, and as the man pages
+//! `monitoring-info(5)` and `auto-monitor-overrides.conf(5)`.
 
 // Writing to a `String` cannot fail, so the results of `write!` are dropped in this module.
 use std::fmt::Write as _;
@@ -10,8 +10,9 @@ use serde::Serialize;
 use crate::service::{Default, KINDS, Key, Kind, Tls};
 
 mod man;
+pub mod page;
 
-pub use man::man_page;
+pub use man::{monitoring_info as man_page, overrides as overrides_man_page};
 
 /// The columns that text is filled to: those of a terminal that nobody has made wider, with some room.
 const WIDTH: usize = 76;
@@ -247,7 +248,7 @@ mod tests {
 
     #[test]
     fn every_type_and_key_is_in_every_reference() {
-        let (overview, markdown, man) = (overview(), markdown(), man_page("0"));
+        let (overview, markdown, man) = (overview(), markdown(), man_page().to_roff());
         let json = serde_json::to_string(&types()).unwrap();
         for kind in KINDS {
             let details = details(kind);

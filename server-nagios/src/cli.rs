@@ -77,7 +77,7 @@ pub enum Command {
     Explain(Explain),
     /// Look for faults of the installation, and say what to do about each
     Doctor(Output),
-    /// Print the man page or completions
+    /// Write man pages or completions made from this program
     #[command(subcommand)]
     Generate(Generate),
 }
@@ -250,8 +250,15 @@ pub struct Explain {
 /// What to print.
 #[derive(Debug, Subcommand)]
 pub enum Generate {
-    /// The man page auto-monitor-server(8), which also describes server.conf
-    Man,
+    /// Write man pages: one for each command, and one for each file of the administrator's
+    Man {
+        /// The page to print, like auto-monitor-server-approve or auto-monitor-server.conf
+        #[arg(value_name = "PAGE", default_value = "auto-monitor-server")]
+        page: String,
+        /// Write every page into this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "page")]
+        directory: Option<PathBuf>,
+    },
     /// Completions for a shell
     Completions {
         /// The shell

@@ -1,249 +1,286 @@
-//! The man page and the completions, made from the command line's own definition and from the table of server.conf.
+//! The man pages and the completions, from what the program itself runs on: the command line, the tables of keys, and the
+//! names that templates are given.
+//!
+//! A command has a page of its own, as those of git have: `man auto-monitor-server approve` finds it.
 
-use std::io::Write;
+use std::fs;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::{Context as _, bail};
 use clap::CommandFactory;
-use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+use monitoring_info::diagnostic::suggestion;
+use monitoring_info::reference::page::Page;
 
 use crate::cli::{Cli, Generate};
-use crate::configuration::KEYS;
+use crate::target::nagios::TEMPLATES;
+use crate::{administrator, configuration};
+
+mod texts;
 
 const NAME: &str = "auto-monitor-server";
 
 /// Runs `generate`.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// There is no such page, or it cannot be written.
 pub fn generate(what: &Generate) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
     match what {
-        Generate::Man => man(&mut out)?,
+        Generate::Man { page, directory: None } => {
+            let pages = pages()?;
+            let Some(page) = pages.iter().find(|one| one.name() == page) else {
+                let names = || pages.iter().map(Page::name);
+                match suggestion(page, names()) {
+                    Some(near) => bail!("there is no page {page}; did you mean {near}?"),
+                    None => bail!("there is no page {page}, but {}", names().collect::<Vec<_>>().join(", ")),
+                }
+            };
+            crate::print(page.to_roff())?;
+        }
+        Generate::Man { directory: Some(directory), .. } => {
+            fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+            for page in pages()? {
+                let file = directory.join(page.file_name());
+                fs::write(&file, page.to_roff())
+                    .with_context(|| format!("cannot write {}", file.display()))?;
+            }
+        }
         Generate::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), NAME, &mut text);
-            out.write_all(&text)?;
+            std::io::stdout().lock().write_all(&text)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The page auto-monitor-server(8).
-fn man(out: &mut impl Write) -> std::io::Result<()> {
+/// Every page: that of the program comes first.
+fn pages() -> io::Result<Vec<Page>> {
     let mut command = Cli::command();
+    // Gives each command the names and the global options of those above it.
     command.build();
-    let page = clap_mangen::Man::new(command.clone())
-        .section("8")
-        .manual("System Manager's Manual")
-        .source(format!("auto-monitor {}", env!("CARGO_PKG_VERSION")));
-    page.render_title(out)?;
-    page.render_name_section(out)?;
-    page.render_synopsis_section(out)?;
-    page.render_description_section(out)?;
-    page.render_options_section(out)?;
+    let mut pages = Vec::new();
+    collect(&command, NAME, &mut pages)?;
+    pages.extend([server_conf(), host_conf(), templates()]);
+    Ok(pages)
+}
 
-    let mut roff = Roff::new();
-    for (heading, paragraphs) in SECTIONS {
-        roff.control("SH", [*heading]);
+fn collect(command: &clap::Command, name: &str, pages: &mut Vec<Page>) -> io::Result<()> {
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let mut page = Page::new(name, 8, &about);
+    page.section("SYNOPSIS");
+    let usage = command.clone().render_usage().to_string();
+    page.text(&format!("`{}`", usage.trim_start_matches("Usage: ")));
+    page.section("DESCRIPTION");
+    let long = command.get_long_about().map_or(about, ToString::to_string);
+    // The first paragraph of a long one stands in NAME.
+    let paragraphs: Vec<&str> = long.split("\n\n").collect();
+    page.text(paragraphs.get(1).unwrap_or(&paragraphs[0]));
+    for paragraph in paragraphs.iter().skip(2) {
+        page.paragraph(paragraph);
+    }
+    let mut rest = Vec::new();
+    let man = clap_mangen::Man::new(command.clone()).section("8");
+    man.render_options_section(&mut rest)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut rest)?;
+    }
+    page.append(&String::from_utf8_lossy(&rest));
+    if pages.is_empty() {
+        of_the_whole(&mut page);
+    } else {
+        page.see_also(["auto-monitor-server(8)"]);
+    }
+    pages.push(page);
+    for subcommand in command.get_subcommands().filter(|one| !one.is_hide_set()) {
+        collect(subcommand, &format!("{name}-{}", subcommand.get_name()), pages)?;
+    }
+    Ok(())
+}
+
+/// What holds for all commands, and so stands in auto-monitor-server(8).
+fn of_the_whole(page: &mut Page) {
+    for (heading, paragraphs) in texts::SECTIONS {
+        page.section(heading);
         for (at, paragraph) in paragraphs.iter().enumerate() {
-            if at > 0 {
-                roff.control("PP", []);
-            }
-            roff.text([roman(*paragraph)]);
-        }
-    }
-    roff.control("SH", ["COMMANDS"]);
-    commands(&mut roff, &command, "");
-    roff.control("SH", ["CONFIGURATION"]);
-    roff.text([
-        roman("The file "),
-        italic("/etc/auto-monitor-server-nagios/server.conf"),
-        roman(
-            " holds lines of the form key = value, without sections; # begins a comment on a line of its own. Every key \
-             may be left out. A key that does not exist is an error.",
-        ),
-    ]);
-    for key in KEYS {
-        roff.control("TP", []);
-        roff.text([bold(key.name), roman(" = "), italic(key.form)]);
-        roff.text([roman(sentence(key.summary)), roman(" "), default(key.default)]);
-    }
-    roff.control("SH", ["FILES"]);
-    for (file, what) in FILES {
-        roff.control("TP", []);
-        roff.text([italic(*file)]);
-        roff.text([roman(*what)]);
-    }
-    roff.control("SH", ["SEE ALSO"]);
-    roff.text([
-        bold("auto-monitor"),
-        roman("(1), "),
-        bold("monitoring-info"),
-        roman("(5), "),
-        bold("sshd"),
-        roman("(8)"),
-    ]);
-    roff.to_writer(out)
-}
-
-/// What a stranger needs to know before the commands.
-const SECTIONS: &[(&str, &[&str])] = &[
-    (
-        "ENROLMENT",
-        &[
-            "A host is known by an SSH key of its own, and a key is bound to one name. `auto-monitor enrol SERVER` on a \
-             host makes its key wait here; `pending` shows it with its fingerprint, and `approve` binds it to the name. \
-             From then on the host registers by itself. Or `token create` prints a string with which \
-             `auto-monitor enrol TOKEN` needs no approval; or auto-approve in server.conf lets whole networks in.",
-            "A name never changes hands unasked: another key that asks for it waits, and `approve --replace` gives it the \
-             name. `reject` turns a key away and `revoke` takes an approval back; either is undone by `approve \
-             FINGERPRINT`. A revoked host stays watched as it is, and its name stays its own. `remove` ends the watching \
-             and forgets the key, which may then ask again like any other. At most 1,000 keys wait, 10 from one address, \
-             for 7 days.",
-        ],
-    ),
-    (
-        "ENDPOINT",
-        &[
-            "The endpoint is an OpenSSH server of its own, on TCP port 2929. It needs nothing of root: it runs as the \
-             account that the state folder belongs to, which must have a login shell, and which hosts log in as. There is no login beyond one command: no shell, terminal, file transfer or forwarding, and no key \
-             but Ed25519. A registration is at most 256 KiB and 200 definitions and is complete within 10 seconds. It is \
-             on the disk before the host is answered.",
-            "What sessions did and what was refused is in the system's log, one line of key=value pairs each; below \
-             another --root, in the file endpoint/session.log of the state folder.",
-        ],
-    ),
-    (
-        "MAINTENANCE",
-        &[
-            "`auto-monitor maintenance begin` on a host, which packaging runs before an upgrade, has `publish --watch` \
-             schedule a fixed downtime for the host and its services, of half an hour or what was asked for, up to 4 \
-             hours; `end` takes it back. Downtimes that somebody else has scheduled are left alone. Nagios is told by \
-             its command_file, where the account that the state folder belongs to must be able to write; with \
-             check_external_commands=0 it cannot be told, and `doctor` says so.",
-        ],
-    ),
-    (
-        "JSON",
-        &[
-            "With --json, one object is printed. Those of `pending`, `list` and `token list` hold one array, called \
-             pending, hosts and tokens. Times are those of RFC 3339, in UTC; what is not known is null. Of definitions, \
-             the settings are left out, because passwords can be among them. Later versions may add fields.",
-        ],
-    ),
-];
-
-const FILES: &[(&str, &str)] = &[
-    ("/etc/auto-monitor-server-nagios/server.conf", "What is described above."),
-    ("/etc/auto-monitor-server-nagios/hosts/NAME.conf", "Overrides for one host."),
-    ("/etc/auto-monitor-server-nagios/templates/nagios/", "Replacements of the shipped templates."),
-    (
-        "/var/lib/auto-monitor-server-nagios/endpoint/",
-        "The host key and the configuration of the endpoint's sshd.",
-    ),
-    (
-        "/var/lib/auto-monitor-server-nagios/enrolment/",
-        "The keys of hosts and how they stand, and the tokens' hashes.",
-    ),
-    ("/var/lib/auto-monitor-server-nagios/registry/", "The newest registration of each host."),
-    (
-        "/var/lib/auto-monitor-server-nagios/maintenance/",
-        "What hosts have said of maintenance; beside it, in downtimes, what Nagios was told.",
-    ),
-    (
-        "/var/lib/auto-monitor-server-nagios/current",
-        "What Nagios reads, and what its probes read; with the folder seen beside it, it must be readable by the group \
-         of Nagios.",
-    ),
-];
-
-fn default(text: &str) -> Inline {
-    roman(if text.is_empty() { "Default: nothing.".to_owned() } else { format!("Default: {text}.") })
-}
-
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", characters.as_str())
-}
-
-fn commands(roff: &mut Roff, command: &clap::Command, before: &str) {
-    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
-        let name = format!("{before}{}", command.get_name());
-        if command.has_subcommands() {
-            commands(roff, command, &format!("{name} "));
-            continue;
-        }
-        let mut usage = vec![bold(&name)];
-        for argument in own_arguments(command) {
-            let optional = argument.get_long().is_some();
-            usage.push(roman(if optional { " [" } else { " " }));
-            usage.extend(shape(argument));
-            usage.push(roman(if optional { "]" } else { "" }));
-        }
-        roff.control("TP", []);
-        roff.text(usage);
-        let about = command.get_long_about().or(command.get_about()).map(ToString::to_string);
-        let about = about.unwrap_or_default();
-        roff.text([roman(if about.ends_with('.') { about } else { format!("{about}.") })]);
-        roff.control("RS", []);
-        for argument in own_arguments(command) {
-            roff.control("TP", []);
-            roff.text(shape(argument));
-            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-            let defaults: Vec<_> =
-                argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
-            let default = if defaults.is_empty() || !argument.get_action().takes_values() {
-                String::new()
+            if at == 0 {
+                page.text(paragraph);
             } else {
-                format!(" Default: {}.", defaults.join(", "))
-            };
-            roff.text([roman(format!("{help}.{default}"))]);
+                page.paragraph(paragraph);
+            }
         }
-        roff.control("RE", []);
     }
+    page.section("FILES");
+    for (file, what) in texts::files() {
+        page.item(&format!("`{}`", file.display()), what);
+    }
+    page.see_also([
+        "auto-monitor-server.conf(5)",
+        "auto-monitor-server-host.conf(5)",
+        "auto-monitor-server-templates(5)",
+        "check_registered(1)",
+        "auto-monitor(1)",
+        "monitoring-info(5)",
+        "sshd(8)",
+    ]);
 }
 
-fn own_arguments(command: &clap::Command) -> impl Iterator<Item = &clap::Arg> {
-    command.get_arguments().filter(|argument| {
-        !argument.is_hide_set()
-            && !argument.is_global_set()
-            && !["help", "version"].contains(&argument.get_id().as_str())
-    })
+/// The page auto-monitor-server.conf(5).
+fn server_conf() -> Page {
+    let mut page = Page::new("auto-monitor-server.conf", 5, "the configuration of the monitoring server");
+    page.section("DESCRIPTION");
+    page.text(
+        "`/etc/auto-monitor-server-nagios/server.conf` holds lines of the form `key = value`, without sections; `#` begins a \
+         comment on a line of its own. Every key may be left out. A key that does not exist is an error, and with an \
+         error nothing is published: what Nagios has stays. Whatever is published takes effect with the next publish; \
+         `listen` and `sshd` when the endpoint is started again.",
+    );
+    for key in configuration::KEYS {
+        page.key(key.name, key.form, key.summary, Some(key.default));
+    }
+    page.section("EXAMPLE");
+    page.text("A group that is told, a network of trusted hosts, and a shorter patience than usual:");
+    page.literal(SERVER_CONF_EXAMPLE);
+    page.see_also([
+        "auto-monitor-server(8)",
+        "auto-monitor-server-host.conf(5)",
+        "auto-monitor-server-doctor(8)",
+    ]);
+    page
 }
 
-/// An argument as it is written: `--names GLOB`, `[SERVICE]`, `NAME…`.
-fn shape(argument: &clap::Arg) -> Vec<Inline> {
-    let value = argument.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
-    let value = value.unwrap_or_else(|| argument.get_id().as_str().to_uppercase());
-    match argument.get_long() {
-        Some(long) if argument.get_action().takes_values() => {
-            vec![bold(format!("--{long}")), roman(" "), italic(value)]
-        }
-        Some(long) => vec![bold(format!("--{long}"))],
-        None if argument.get_num_args().is_some_and(|count| count.max_values() > 1) => {
-            vec![italic(value), roman("...")]
-        }
-        None if argument.is_required_set() => vec![italic(value)],
-        None => vec![roman("["), italic(value), roman("]")],
+/// The example of `server.conf`.
+const SERVER_CONF_EXAMPLE: &str = "\
+contact-groups = admins
+auto-approve = 192.0.2.0/24
+stale-after = 2d
+";
+
+/// The page auto-monitor-server-host.conf(5).
+fn host_conf() -> Page {
+    let mut page = Page::new(
+        "auto-monitor-server-host.conf",
+        5,
+        "what the monitoring server's administrator says of one host",
+    );
+    page.section("DESCRIPTION");
+    page.text(
+        "A file `/etc/auto-monitor-server-nagios/hosts/`NAME`.conf` is about the host of that name, as \
+         `auto-monitor-server list` shows it; it may be there before the host is. It holds lines of the form `key = value`, \
+         without sections; `#` begins a comment on a line of its own. Every key may be left out. A fault in any of these \
+         files stops every publish, with a message that says where, because what was meant is unknown; what Nagios has \
+         stays. It takes effect with the next publish.",
+    );
+    for key in administrator::KEYS {
+        page.key(key.name, key.form, key.summary, None);
     }
+    page.section("EXAMPLE");
+    page.text("In `hosts/db1.example.org.conf`:");
+    page.literal(HOST_CONF_EXAMPLE);
+    page.see_also([
+        "auto-monitor-server(8)",
+        "auto-monitor-server.conf(5)",
+        "auto-monitor-server-explain(8)",
+    ]);
+    page
+}
+
+/// The example of `hosts/NAME.conf`.
+const HOST_CONF_EXAMPLE: &str = "\
+contact-groups = database-admins
+interval = 1m
+";
+
+/// The page auto-monitor-server-templates(5).
+fn templates() -> Page {
+    let mut page = Page::new(
+        "auto-monitor-server-templates",
+        5,
+        "the templates that Nagios's configuration is rendered with",
+    );
+    page.section("DESCRIPTION");
+    page.text(
+        "What Nagios reads is rendered with handlebars templates. Those of \
+         `/usr/share/auto-monitor/templates/nagios/` are replaced when the package is upgraded; a copy of one in \
+         `/etc/auto-monitor-server-nagios/templates/nagios/` takes its place as a whole. `auto-monitor-server diff` then \
+         shows what it would change, and a publish has Nagios verify the outcome: with a template that it refuses, what it \
+         has stays.",
+    );
+    page.paragraph(
+        "`{{name}}` is replaced by a value in a form that is one value to Nagios; `{{{name}}}` would not be, and is never \
+         needed. A name that is not listed here is an error, but inside of `{{#if name}}` it counts as false.",
+    );
+    for (template, names) in TEMPLATES {
+        page.subsection(&format!("{template}.hbs"));
+        for (name, meaning) in *names {
+            page.item(&format!("`{name}`"), meaning);
+        }
+    }
+    page.see_also([
+        "auto-monitor-server-diff(8)",
+        "auto-monitor-server-publish(8)",
+        "auto-monitor-server.conf(5)",
+    ]);
+    page
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use super::*;
 
+    fn text(page: &Page) -> String {
+        page.to_roff().replace("\\-", "-").replace("\\&", "")
+    }
+
     #[test]
-    fn the_man_page_names_every_command_and_every_key() {
-        let mut page = Vec::new();
-        man(&mut page).unwrap();
-        let page = String::from_utf8(page).unwrap().replace("\\-", "-");
-        for key in KEYS {
-            assert!(page.contains(&format!("\\fB{}\\fR = ", key.name)), "{}", key.name);
+    fn every_command_has_a_page_and_those_for_sshd_have_none() {
+        fn walk(command: &clap::Command, name: &str, names: &BTreeSet<String>) {
+            for command in command.get_subcommands() {
+                let name = format!("{name}-{}", command.get_name());
+                assert_eq!(names.contains(&format!("{name}.8")), !command.is_hide_set(), "{name}");
+                walk(command, &name, names);
+            }
         }
-        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
-            assert!(page.contains(&format!("\\fB{}", command.get_name())), "{}", command.get_name());
+        let names: BTreeSet<String> = pages().unwrap().iter().map(Page::file_name).collect();
+        walk(&Cli::command(), NAME, &names);
+        assert!(names.contains("auto-monitor-server-token-create.8"), "{names:?}");
+    }
+
+    #[test]
+    fn every_key_is_in_the_page_of_its_file() {
+        let (server, host) = (text(&server_conf()), text(&host_conf()));
+        for key in configuration::KEYS {
+            assert!(server.contains(&format!("\n\\fB{}\\fR", key.name)), "{}", key.name);
         }
-        assert!(!page.contains("authorized-keys"));
+        for key in administrator::KEYS {
+            assert!(host.contains(&format!("\n\\fB{}\\fR", key.name)), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn the_examples_and_the_shipped_file_are_sound() {
+        configuration::Configuration::parse("server.conf", SERVER_CONF_EXAMPLE.as_bytes()).unwrap();
+        administrator::parse("db1.conf", HOST_CONF_EXAMPLE.as_bytes()).unwrap();
+        let shipped = include_str!("../../debian/server/server.conf");
+        let settings: Vec<&str> = shipped
+            .lines()
+            .map(|line| line.trim_start_matches('#'))
+            .filter(|line| line.contains(" = ") && !line.starts_with(' '))
+            .collect();
+        assert!(settings.len() >= 4, "{settings:?}");
+        configuration::Configuration::parse("server.conf", settings.join("\n").as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn the_files_are_where_the_program_looks_for_them() {
+        let files = texts::files();
+        for path in
+            ["/etc/auto-monitor-server-nagios/server.conf", "/var/lib/auto-monitor-server-nagios/current"]
+        {
+            assert!(files.iter().any(|(file, _)| file == Path::new(path)), "{files:?}");
+        }
     }
 }

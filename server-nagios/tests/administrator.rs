@@ -189,7 +189,8 @@ fn what_is_generated_is_whole() {
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(generate(&["man"]).contains(".TH auto-monitor-server 8"));
+    assert!(generate(&["man"]).contains(".TH AUTO-MONITOR-SERVER 8"));
+    assert!(generate(&["man", "auto-monitor-server.conf"]).contains("stale\\-after"));
     for shell in ["bash", "zsh", "fish"] {
         assert!(generate(&["completions", shell]).contains("approve"), "{shell}");
     }

@@ -1,82 +1,49 @@
-//! The man page `monitoring-info(5)`.
+//! The pages monitoring-info(5) and auto-monitor-overrides.conf(5): what a definition can say, and what the administrator
+//! of a host can say about definitions.
 
-use roff::{Inline, Roff, bold, roman};
-
-use super::{KeyReference, TypeReference, filled, tls_keys, types};
+use super::page::{Page, sentence};
+use super::{KeyReference, TypeReference, tls_keys, types};
 use crate::host::SERVICE_NAME_MAX;
 use crate::ini::{FILE_MAX, VALUE_MAX};
 use crate::registration::DEFINITIONS_MAX;
 
-/// The day on which the format, or what the page says of it, last changed.
-const CHANGED: &str = "2026-11-20";
-
-/// The whole page in the man(7) language, of this version of the program.
+/// The page monitoring-info(5).
 #[must_use]
-pub fn man_page(version: &str) -> String {
-    let mut page = Page(Roff::new());
-    page.0
-        .control("TH", ["MONITORING-INFO", "5", CHANGED, &format!("auto-monitor {version}"), "File formats"]);
-    page.section("NAME");
-    page.text("monitoring-info - which services of this host are to be monitored");
+pub fn monitoring_info() -> Page {
+    let mut page = Page::new("monitoring-info", 5, "which services of this host are to be monitored");
     page.description();
     page.files();
     page.text_rules();
     page.types();
-    page.overrides();
     page.examples();
-    page.section("SEE ALSO");
-    page.text("`auto-monitor`(1), `auto-monitor-server`(8)");
-    page.0.to_roff()
+    page.see_also([
+        "auto-monitor-check(1)",
+        "auto-monitor-types(1)",
+        "auto-monitor-overrides.conf(5)",
+        "dh_auto_monitor(1)",
+    ]);
+    page
 }
 
-/// A page that grows. In its texts, what stands in backquotes becomes bold.
-struct Page(Roff);
+/// The page auto-monitor-overrides.conf(5).
+#[must_use]
+pub fn overrides() -> Page {
+    let mut page = Page::new(
+        "auto-monitor-overrides.conf",
+        5,
+        "what the administrator of a host wants to be monitored otherwise, or not at all",
+    );
+    page.overrides();
+    page.see_also([
+        "auto-monitor-disable(1)",
+        "auto-monitor-enable(1)",
+        "auto-monitor-show(1)",
+        "monitoring-info(5)",
+    ]);
+    page
+}
 
 impl Page {
-    fn section(&mut self, title: &str) {
-        self.0.control("SH", [title]);
-    }
-
-    fn subsection(&mut self, title: &str) {
-        self.0.control("SS", [title]);
-    }
-
-    fn text(&mut self, text: &str) {
-        // Short lines, so that a difference of two pages can be read. No line ends inside of backquotes.
-        let bound: String = text
-            .split('`')
-            .enumerate()
-            .map(|(at, part)| if at % 2 == 1 { part.replace(' ', "\u{a0}") } else { part.to_owned() })
-            .collect::<Vec<_>>()
-            .join("`");
-        for line in filled(&bound, 0).lines() {
-            self.0.text(inlines(&line.replace('\u{a0}', " ")));
-        }
-    }
-
-    fn paragraph(&mut self, text: &str) {
-        self.0.control("PP", []);
-        self.text(text);
-    }
-
-    fn item(&mut self, tag: &str, text: &str) {
-        self.0.control("TP", []);
-        self.text(tag);
-        self.text(text);
-    }
-
-    fn literal(&mut self, text: &str) {
-        self.0.control("PP", []).control("RS", ["4"]).control("nf", []);
-        for line in text.lines() {
-            if line.is_empty() {
-                self.0.control("sp", []);
-            } else {
-                self.0.text([roman(plain(line))]);
-            }
-        }
-        self.0.control("fi", []).control("RE", []);
-    }
-
     fn description(&mut self) {
         self.section("DESCRIPTION");
         self.text(
@@ -110,7 +77,7 @@ impl Page {
         );
         self.item(
             "`/etc/auto-monitor/overrides.conf`",
-            "What the administrator of the host wants otherwise; see OVERRIDES.",
+            "What the administrator of the host wants otherwise; see `auto-monitor-overrides.conf`(5).",
         );
         self.paragraph(
             "A file of a later folder replaces one of the same name of an earlier folder, whole. A link to `/dev/null` does \
@@ -165,11 +132,11 @@ impl Page {
         self.subsection("TLS keys");
         self.text("Every type that is said to have them has these keys too.");
         for key in tls_keys().map(KeyReference::from) {
-            self.key(&key);
+            self.definition_key(&key);
         }
         self.subsection("Passwords");
         self.text("A type that has `password` has `password_file` too.");
-        self.key(&KeyReference::from(&crate::service::PASSWORD_FILE));
+        self.definition_key(&KeyReference::from(&crate::service::PASSWORD_FILE));
         self.paragraph(
             "A file that holds a password should be readable by root and its group alone; `auto-monitor check` warns \
              otherwise. Passwords travel to the monitoring server, encrypted, because it is the server that logs in.",
@@ -183,7 +150,7 @@ impl Page {
         self.subsection(kind.name);
         self.text(&format!("The service {}. {}", kind.summary, kind.description));
         for key in kind.keys.iter().filter(|key| !common(key)) {
-            self.key(key);
+            self.definition_key(key);
         }
         if let Some(ssl) = kind.keys.iter().find(|key| key.key == "ssl") {
             self.paragraph(&format!("It has the TLS keys; `ssl` is {}.", ssl.form));
@@ -191,7 +158,7 @@ impl Page {
         self.literal(&format!("[NAME]\n{}", kind.example));
     }
 
-    fn key(&mut self, key: &KeyReference) {
+    fn definition_key(&mut self, key: &KeyReference) {
         let default = match &key.default {
             Some(default) if default == "empty" => " (default: empty)".to_owned(),
             Some(default) => format!(" (default: `{default}`)"),
@@ -200,27 +167,20 @@ impl Page {
         };
         self.item(
             &format!("`{}`{default}", key.key),
-            &format!("{}. Value: {}.", sentence(key.summary), key.form),
+            &format!("{} Value: {}.", sentence(key.summary), key.form),
         );
     }
 
     fn overrides(&mut self) {
-        self.section("OVERRIDES");
+        self.section("DESCRIPTION");
         self.text(
-            "In `/etc/auto-monitor/overrides.conf` the administrator of the host has the last word. A section names a \
-             service, or several by a pattern, in which `*` stands for any characters and `?` for any one. It may name \
-             services that do not exist yet.",
+            "In `/etc/auto-monitor/overrides.conf` the administrator of the host has the last word. The file has the form \
+             of a definition file (TEXT RULES in `monitoring-info`(5)). A section names a service, or several by a pattern, \
+             in which `*` stands for any characters and `?` for any one. It may name services that do not exist yet.",
         );
-        self.item(
-            "`enabled = no`",
-            "The service is not watched. `[*]` with it opts the whole host out. `enabled = yes` excepts a service from a \
-             pattern.",
-        );
-        self.item("`reason =` TEXT", "Why not; it is shown on the host and on the server.");
-        self.item(
-            "`until =` YYYY-MM-DD",
-            "The first day on which the service is watched again. After it the opt-out counts for nothing.",
-        );
+        for (key, meaning) in OPT_OUT {
+            self.item(key, meaning);
+        }
         self.item(
             "Any other key",
             "Its value takes the place of the one in the definition. A pattern does so only where the key has an effect; a \
@@ -232,8 +192,12 @@ impl Page {
              is an error at every run; a service is never opted out by a line that cannot be read.",
         );
         self.paragraph(
-            "`auto-monitor disable` and `auto-monitor enable` edit the file and keep its comments and order.",
+            "`auto-monitor disable` and `auto-monitor enable` edit the file and keep its comments and order. \
+             `auto-monitor check` finds its faults, and `auto-monitor show` says of each key which file set it.",
         );
+        self.section("EXAMPLE");
+        self.text("A development box, a port of one's own, and all about mail left alone:");
+        self.literal(OVERRIDES_EXAMPLE);
     }
 
     fn examples(&mut self) {
@@ -247,43 +211,41 @@ impl Page {
              password_file = /etc/auto-monitor/probe.password\nmailflowid = inbound\n\n\
              [mail-time]\ntype = mailflow\nseconds = 900\nid = inbound",
         );
-        self.paragraph("Overrides: a development box, a port of one's own, and all about mail left alone:");
-        self.literal(OVERRIDES_EXAMPLE);
     }
 }
 
-/// The overrides of the examples.
+/// What a section of overrides can say of being watched at all.
+static OPT_OUT: [(&str, &str); 3] = [
+    (
+        "`enabled = no`",
+        "The service is not watched. `[*]` with it opts the whole host out. `enabled = yes` excepts a service from a \
+         pattern.",
+    ),
+    ("`reason =` TEXT", "Why not; it is shown on the host and on the server."),
+    (
+        "`until =` YYYY-MM-DD",
+        "The first day on which the service is watched again. From then on the opt-out counts for nothing.",
+    ),
+];
+
+/// The example of the overrides.
 const OVERRIDES_EXAMPLE: &str = "[apache2]\nenabled = no\nreason = development box\nuntil = 2027-01-31\n\n\
     [slapd]\nport = 10389\n\n[mail-*]\nenabled = no\n";
-
-/// Characters that old terminals lack, in ASCII.
-fn plain(text: &str) -> String {
-    text.replace('≥', ">=").replace('…', "...")
-}
-
-fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
-/// Text with what stands in backquotes in bold.
-fn inlines(text: &str) -> Vec<Inline> {
-    plain(text)
-        .split('`')
-        .enumerate()
-        .filter(|(_, part)| !part.is_empty())
-        .map(|(at, part)| if at % 2 == 1 { bold(part) } else { roman(part) })
-        .collect()
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::overrides::Overrides;
+    use crate::overrides::{OPT_OUT_KEYS, Overrides};
 
     #[test]
     fn the_examples_are_sound() {
         assert_eq!(Overrides::parse("", OVERRIDES_EXAMPLE.as_bytes()).1, []);
+    }
+
+    #[test]
+    fn the_page_of_overrides_has_each_of_their_keys() {
+        let described = OPT_OUT.map(|(key, _)| key.trim_start_matches('`').split(' ').next().unwrap());
+        assert_eq!(described, OPT_OUT_KEYS);
     }
 
     /// The judge is mandoc's own lint; `tests/setup` installs it.
@@ -291,14 +253,16 @@ mod tests {
     fn mandoc_finds_no_fault() {
         use std::io::Write;
         use std::process::{Command, Stdio};
-        let mut mandoc = Command::new("mandoc")
-            .args(["-T", "lint", "-W", "warning"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("mandoc judges the man page; tests/setup installs it");
-        mandoc.stdin.take().unwrap().write_all(man_page("0.1.0").as_bytes()).unwrap();
-        let output = mandoc.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        for page in [monitoring_info(), overrides()] {
+            let mut mandoc = Command::new("mandoc")
+                .args(["-T", "lint", "-W", "warning"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("mandoc judges the man pages; tests/setup installs it");
+            mandoc.stdin.take().unwrap().write_all(page.to_roff().as_bytes()).unwrap();
+            let output = mandoc.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}: {}", page.name(), String::from_utf8_lossy(&output.stdout));
+        }
     }
 }

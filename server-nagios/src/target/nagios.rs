@@ -44,6 +44,8 @@ mod process;
 mod templates;
 mod verify;
 
+pub(crate) use templates::TEMPLATES;
+
 /// The name of the target, of its templates' folder and of its part of a generation.
 pub const NAME: &str = "nagios";
 /// A command that is defined by us alone, by which our set is recognised in Nagios's object cache.
@@ -227,16 +229,9 @@ struct GroupData {
     alias: String,
 }
 
-impl Target for Nagios {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn title(&self) -> &'static str {
-        "Nagios"
-    }
-
-    fn render_host(&self, host: &Host) -> Result<File, TemplateError> {
+/// What templates are given; [`TEMPLATES`] documents it.
+impl Nagios {
+    fn host_data<'a>(&self, host: &'a Host) -> HostData<'a> {
         let mut hostgroups: Vec<String> = host.groups().iter().map(|group| self.group_name(group)).collect();
         hostgroups.extend(host.say.hostgroups.iter().cloned());
         let services = host.services.iter().map(|service| ServiceData {
@@ -247,7 +242,7 @@ impl Target for Nagios {
             file: service.file.chars().take(FILE_SHOWN_MAX).collect(),
         });
         let (contacts, contact_groups) = in_place(&host.say.contacts, &host.say.contact_groups);
-        let data = HostData {
+        HostData {
             name: host.name.as_str(),
             address: host.address.to_string(),
             generation: host.generation,
@@ -261,20 +256,20 @@ impl Target for Nagios {
             contact_groups,
             interval: host.say.interval.map(|interval| units(interval, self.interval_length)),
             services: services.collect(),
-        };
-        let text = self.templates.render(HOST, &data)?;
-        Ok(File { path: Path::new("hosts").join(format!("{}.cfg", host.name)), text })
+        }
     }
 
-    fn render_shared(&self, groups: &BTreeSet<Group>) -> Result<Vec<File>, TemplateError> {
-        let folder = self.templates.own_folder().display().to_string();
-        let base = serde_json::json!({
+    fn base_data(&self) -> serde_json::Value {
+        serde_json::json!({
             "check_command": self.check_command,
             "contacts": self.configuration.contacts.join(","),
             "contact_groups": self.configuration.contact_groups.join(","),
-            "templates_folder": folder,
+            "templates_folder": self.templates.own_folder().display().to_string(),
             "hosts_folder": self.paths.host_overrides().display().to_string(),
-        });
+        })
+    }
+
+    fn groups_data(&self, groups: &BTreeSet<Group>) -> serde_json::Value {
         let groups: Vec<GroupData> = groups
             .iter()
             .map(|group| GroupData {
@@ -285,10 +280,34 @@ impl Target for Nagios {
                 },
             })
             .collect();
-        let hostgroups = serde_json::json!({ "groups": groups, "templates_folder": folder });
+        serde_json::json!({
+            "groups": groups,
+            "templates_folder": self.templates.own_folder().display().to_string(),
+        })
+    }
+}
+
+impl Target for Nagios {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn title(&self) -> &'static str {
+        "Nagios"
+    }
+
+    fn render_host(&self, host: &Host) -> Result<File, TemplateError> {
+        let text = self.templates.render(HOST, &self.host_data(host))?;
+        Ok(File { path: Path::new("hosts").join(format!("{}.cfg", host.name)), text })
+    }
+
+    fn render_shared(&self, groups: &BTreeSet<Group>) -> Result<Vec<File>, TemplateError> {
         Ok(vec![
-            File { path: BASE.into(), text: self.templates.render(BASE, &base)? },
-            File { path: HOSTGROUPS.into(), text: self.templates.render(HOSTGROUPS, &hostgroups)? },
+            File { path: BASE.into(), text: self.templates.render(BASE, &self.base_data())? },
+            File {
+                path: HOSTGROUPS.into(),
+                text: self.templates.render(HOSTGROUPS, &self.groups_data(groups))?,
+            },
         ])
     }
 
@@ -460,12 +479,31 @@ mod tests {
             say: crate::administrator::parse("x.conf", b"contacts = root\ninterval = 90s\nhostgroups = mine")
                 .unwrap(),
         };
+        let given = [
+            nagios.base_data(),
+            serde_json::to_value(nagios.host_data(&host)).unwrap(),
+            nagios.groups_data(&host.groups()),
+        ];
+        for ((template, documented), given) in TEMPLATES.iter().zip(given) {
+            let documented: BTreeSet<&str> = documented.iter().map(|(name, _)| *name).collect();
+            assert_eq!(documented, names(&given), "{template}");
+        }
         let file = nagios.render_host(&host).unwrap();
         assert_eq!(file.path, Path::new("hosts/web1.example.org.cfg"));
         insta::assert_snapshot!("host", file.text);
         let shared = nagios.render_shared(&host.groups()).unwrap();
         insta::assert_snapshot!("base", shared[0].text);
         insta::assert_snapshot!("hostgroups", shared[1].text);
+    }
+
+    /// Every name in it, those in its lists too.
+    fn names(data: &serde_json::Value) -> BTreeSet<&str> {
+        let mut all = BTreeSet::new();
+        for (name, value) in data.as_object().into_iter().flatten() {
+            all.insert(name.as_str());
+            all.extend(value.as_array().and_then(|list| list.first()).map(names).into_iter().flatten());
+        }
+        all
     }
 
     #[test]
