@@ -162,6 +162,20 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether a timer, a unit or packaging runs it, so that what it says goes to a journal.
+    #[must_use]
+    pub fn is_unattended(&self) -> bool {
+        match self {
+            Self::Register { unattended, .. }
+            | Self::Enrol { unattended, .. }
+            | Self::Maintenance { unattended, .. } => *unattended,
+            Self::Watch => true,
+            _ => false,
+        }
+    }
+}
+
 /// What is said of maintenance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Change {

@@ -129,15 +129,21 @@ fn keys(old: &Sent, new: &Sent) -> Vec<ChangedKey> {
 }
 
 impl Changes {
+    /// How many things would change.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.added.len()
+            + self.removed.len()
+            + self.changed.len()
+            + self.opted_out.len()
+            + self.opted_in.len()
+            + usize::from(self.tags_changed)
+    }
+
     /// Whether nothing would change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.added.is_empty()
-            && self.removed.is_empty()
-            && self.changed.is_empty()
-            && self.opted_out.is_empty()
-            && self.opted_in.is_empty()
-            && !self.tags_changed
+        self.count() == 0
     }
 }
 

@@ -50,7 +50,7 @@ use screen::Screen;
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let screen = Screen { json: arguments.json };
+    let screen = Screen { json: arguments.json, journal: arguments.command.is_unattended() };
     let status = dispatch(arguments, screen).unwrap_or_else(|failure| {
         if screen.json {
             screen.json(&failure);

@@ -33,6 +33,9 @@ pub fn paint(style: Style, text: impl std::fmt::Display) -> String {
 pub struct Screen {
     /// One JSON object in place of text.
     pub json: bool,
+    /// Whether a journal reads what is said beside the answer: then all of a matter is one line, which can be searched for
+    /// and which no other program's line can part.
+    pub journal: bool,
 }
 
 impl Screen {
@@ -67,19 +70,32 @@ impl Screen {
     /// Lines beside the answer.
     pub fn note_lines(self, lines: &[String]) {
         for line in lines {
-            self.note(line);
+            if self.journal {
+                self.note(&format!("auto-monitor: {}", line.trim_start()));
+            } else {
+                self.note(line);
+            }
         }
     }
 
     /// Faults beside the answer.
     pub fn problems(self, problems: &[Problem]) {
         for problem in problems {
-            self.note(&render(problem));
+            if self.journal {
+                self.note(&line(problem));
+            } else {
+                self.note(&render(problem));
+            }
         }
     }
 
     /// Why a command could not do its work.
     pub fn failure(self, failure: &Failure) {
+        if self.journal {
+            let help = failure.help.iter().flat_map(|help| help.lines());
+            let said: Vec<&str> = std::iter::once(failure.message.as_str()).chain(help).collect();
+            return self.note(&format!("auto-monitor: {}", printable(&said.join("; "))));
+        }
         let mut text = format!("{} {}\n", paint(BAD, "auto-monitor:"), printable(&failure.message));
         if let Some(help) = &failure.help {
             for line in help.lines() {
@@ -104,6 +120,23 @@ pub fn render(problem: &Problem) -> String {
         Part::Source => text.to_owned(),
         Part::Help => paint(NEXT, text),
     })
+}
+
+/// A problem in one line, as compilers say it.
+fn line(problem: &Problem) -> String {
+    let place = problem.place.as_ref().map(|place| format!("{}:{}: ", place.line, place.column));
+    let at = match (&problem.file, place) {
+        (Some(file), Some(place)) => format!("{file}:{place}"),
+        (Some(file), None) => format!("{file}: "),
+        (None, _) => String::new(),
+    };
+    let severity = match problem.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let help =
+        problem.help.as_ref().map(|help| format!("; {}", help.replace('\n', "; "))).unwrap_or_default();
+    printable(&format!("{at}{severity}: {}{help}", problem.message))
 }
 
 /// Text from elsewhere (a server, a file) that cannot move the cursor.
@@ -139,6 +172,12 @@ fn ignore_gone(result: io::Result<()>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_journal_has_all_of_a_problem_in_one_line() {
+        let problem = Problem::error("unknown type `htpt`").file("a.conf").help("did you mean `http`?");
+        assert_eq!(line(&problem), "a.conf: error: unknown type `htpt`; did you mean `http`?");
+    }
 
     #[test]
     fn arguments_are_shown_as_a_shell_would_take_them() {

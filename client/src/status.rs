@@ -1,27 +1,29 @@
 //! `status`: everything on one screen, and what to do next.
-
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+//!
+//! It asks no server: it says what is known here, so that it answers at once when no server does. What is gathered is the
+//! JSON; [`text`] makes a screen of it.
 
 use jiff::{SignedDuration, Timestamp, Zoned};
 use monitoring_info::diagnostic::{Problem, Severity};
 use monitoring_info::host::HostName;
-use monitoring_info::registration::{Enrolment, Publication, RefusedDefinition, Standing};
+use monitoring_info::registration::{Enrolment, Publication, RefusedDefinition, Registration, Standing};
 use monitoring_info::server_address::ServerAddress;
 use serde::Serialize;
 use ssh_key::HashAlg;
 
 use crate::collect::{self, Collection};
-use crate::discover;
+use crate::difference;
 use crate::failure::{Failure, Status};
 use crate::identity::{Identity, host_name};
 use crate::layers::Inactive;
 use crate::register;
 use crate::root::Root;
-use crate::screen::{BAD, BOLD, DIM, GOOD, NEXT, Screen, WARNING, count, paint, printable};
+use crate::screen::{Screen, count};
 use crate::show::{ShownOptOut, opt_out};
 use crate::state::{LastFailure, ServerState, Sighting};
 use crate::trust::Pins;
+
+mod text;
 
 #[derive(Serialize)]
 struct Report {
@@ -38,6 +40,8 @@ struct Report {
     overrides: Vec<Override>,
     inactive: Vec<Inactive>,
     problems: Vec<Problem>,
+    /// What to do, in lines for a person.
+    next: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -51,6 +55,8 @@ struct Server {
     deregistered: bool,
     last_success: Option<Timestamp>,
     acknowledged_generation: Option<u64>,
+    /// How much of what this host has to say it has not taken: services, opt-outs, tags.
+    untold: usize,
     refused: Vec<RefusedDefinition>,
     publication: Option<Publication>,
     failures: u32,
@@ -87,13 +93,14 @@ pub fn run(root: &Root, screen: Screen) -> Result<Status, Failure> {
     let configuration = register::configuration(root, screen)?;
     let state = register::state(root, screen)?;
     let pins = Pins::read(root)?;
-    let collection = collect::host(root, Zoned::now().date());
+    let mut collection = collect::host(root, Zoned::now().date());
+    let registration = collection.registration(root, &configuration.tags);
     let known = register::servers(&configuration, &state);
     let servers = known
         .iter()
         .map(|server| {
             let remembered = state.servers.get(&server.to_string()).cloned().unwrap_or_default();
-            self::server(server, remembered, &pins)
+            self::server(server, remembered, &pins, &registration)
         })
         .collect();
     let name = host_name(root, &configuration);
@@ -108,6 +115,7 @@ pub fn run(root: &Root, screen: Screen) -> Result<Status, Failure> {
         inactive: collection.inactive,
         problems: collection.problems,
         name: None,
+        next: Vec::new(),
     };
     match name {
         Ok(name) => report.name = Some(name),
@@ -117,11 +125,19 @@ pub fn run(root: &Root, screen: Screen) -> Result<Status, Failure> {
             report.problems.push(problem);
         }
     }
-    screen.answer(&report, || report.text());
+    report.next = report.next();
+    screen.answer(&report, || report.text(rows()));
     Ok(report.verdict())
 }
 
-fn server(server: &ServerAddress, known: ServerState, pins: &Pins) -> Server {
+/// How many lines a terminal has; none where nobody looks at one, and nothing needs to fit.
+fn rows() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_row)).filter(|rows| *rows > 0)
+}
+
+fn server(server: &ServerAddress, known: ServerState, pins: &Pins, registration: &Registration) -> Server {
+    let untold = difference::between(None, known.acknowledged.as_ref(), registration).count();
     Server {
         address: server.to_string(),
         trusted_key: pins.key(server).map(|key| key.fingerprint(HashAlg::Sha256).to_string()),
@@ -130,6 +146,7 @@ fn server(server: &ServerAddress, known: ServerState, pins: &Pins) -> Server {
         deregistered: known.deregistered,
         last_success: known.last_success,
         acknowledged_generation: known.acknowledged.map(|acknowledged| acknowledged.generation),
+        untold,
         refused: known.refused,
         publication: known.publication,
         failures: known.failures,
@@ -192,149 +209,51 @@ impl Report {
         if faults { Status::Faults } else { Status::Done }
     }
 
-    fn text(&self) -> String {
-        let mut text = String::new();
-        let name = self.name.as_ref().map_or("(this host has no usable name)", HostName::as_str);
-        let key = self.fingerprint.as_deref().map(|print| format!("  key {print}")).unwrap_or_default();
-        let _ = writeln!(text, "{}{}", paint(BOLD, name), paint(DIM, key));
+    /// What to do, most pressing first. Nothing, where all is well.
+    fn next(&self) -> Vec<String> {
+        let mut next: Vec<String> =
+            self.servers.iter().flat_map(|server| server.next(self.name.as_ref())).collect();
         if self.servers.is_empty() {
-            let _ = writeln!(text, "\nNo monitoring server is known; nothing is registered anywhere.");
-            let _ = writeln!(
-                text,
-                "  {}",
-                paint(NEXT, "To look for one: auto-monitor enrol; to name one: auto-monitor enrol SERVER")
-            );
-            if let Some(sighting) = &self.found {
-                text.push_str(&discover::remembered(sighting, &ago(sighting.at)));
-            }
-        }
-        for server in &self.servers {
-            text.push('\n');
-            text.push_str(&server.text());
-        }
-        self.definitions_text(&mut text);
-        for one in self.overrides.iter().filter(|one| one.services.is_empty()) {
-            let means = if one.ended { "has ended" } else { "means no definition of this host" };
-            let _ = writeln!(text, "  the opt-out of [{}] {means}: {}", one.shown.pattern, one.shown.why());
-        }
-        if !self.inactive.is_empty() {
-            let _ = writeln!(text, "\n{}", paint(DIM, "Files that do not count:"));
-            for file in &self.inactive {
-                let _ = writeln!(text, "  {}: {}", file.path, paint(DIM, &file.reason));
-            }
+            next.push(if self.found.is_some() {
+                "choose one of those that were found: auto-monitor enrol".to_owned()
+            } else {
+                "to have it watched: auto-monitor enrol SERVER, or auto-monitor enrol to look for one"
+                    .to_owned()
+            });
         }
         if !self.problems.is_empty() {
-            let of = |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
-            let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
-            let style = if errors > 0 { BAD } else { WARNING };
-            let what = format!("{}, {}", count(errors, "error"), count(warnings, "warning"));
-            let _ = writeln!(text, "\n{}", paint(style, what));
-            for problem in self.problems.iter().take(5) {
-                let at = match (&problem.file, &problem.place) {
-                    (Some(file), Some(place)) => format!("{file}:{}: ", place.line),
-                    (Some(file), None) => format!("{file}: "),
-                    _ => String::new(),
-                };
-                let _ = writeln!(text, "  {}{}", printable(&at), printable(&problem.message));
-            }
-            let _ = writeln!(
-                text,
-                "  {}",
-                paint(NEXT, "Each with its place and what would be right: auto-monitor check")
-            );
+            next.push("each fault with its place and what would be right: auto-monitor check".to_owned());
         }
-        text
-    }
-
-    fn definitions_text(&self, text: &mut String) {
-        let watched = self.definitions.iter().filter(|one| one.watched).count();
-        let _ = writeln!(text, "\n{}", paint(BOLD, format!("{} watched", count(watched, "service"))));
-        let names = self.definitions.iter().map(|one| &one.name).chain(&self.faulty);
-        let width = names.map(|name| name.chars().count()).max().unwrap_or(0).min(30);
-        for one in &self.definitions {
-            let kind = printable(one.kind.as_deref().unwrap_or("?"));
-            let mark = if one.watched { paint(GOOD, "●") } else { paint(WARNING, "○") };
-            let overridden = if one.overridden { ", with overrides" } else { "" };
-            let from = paint(DIM, format!("{}:{}{overridden}", one.file, one.line));
-            let _ = writeln!(text, "  {mark} {:width$}  {kind:8} {from}", printable(&one.name));
-            if let Some(opt_out) = &one.opt_out {
-                let _ = writeln!(text, "      {}", opt_out.line());
-            }
-        }
-        let faulty: BTreeSet<&String> = self.faulty.iter().collect();
-        for name in faulty {
-            let _ = writeln!(
-                text,
-                "  {} {:width$}  not watched: it has a fault, see below",
-                paint(BAD, "✗"),
-                printable(name)
-            );
-        }
+        next
     }
 }
 
 impl Server {
-    fn text(&self) -> String {
-        let (style, word) = self.standing();
-        let mut text = format!("{}  {}\n", paint(BOLD, &self.address), paint(style, word));
-        let key =
-            self.trusted_key.as_ref().map_or_else(|| paint(WARNING, "not pinned yet"), |key| paint(DIM, key));
-        let _ = writeln!(text, "  its key: {key}");
-        if let (Some(at), Some(generation)) = (self.last_success, self.acknowledged_generation) {
-            let published = match &self.publication {
-                Some(publication) if publication.standing == Standing::Published => ", published",
-                _ => "",
-            };
-            let _ = writeln!(
-                text,
-                "  registered {} {}",
-                ago(at),
-                paint(DIM, format!("(generation {generation}{published})"))
-            );
-        }
-        for line in register::news(&self.refused, self.publication.as_ref()) {
-            text.push_str(&line);
-            text.push('\n');
+    fn next(&self, name: Option<&HostName>) -> Vec<String> {
+        if self.deregistered {
+            return vec![format!("to be watched by {} again: auto-monitor register", self.address)];
         }
         if let Some(failure) = &self.last_failure {
-            let _ = writeln!(
-                text,
-                "  {} {}: {}",
-                paint(BAD, "last attempt"),
-                ago(failure.at),
-                printable(&failure.message)
-            );
-            if let Some(not_before) = self.not_before.filter(|moment| *moment > Timestamp::now()) {
-                let left = rough(not_before.duration_since(Timestamp::now()));
-                let text_left = format!(
-                    "{}, next unattended attempt in {left} or later",
-                    count(self.failures as usize, "failure")
-                );
-                let _ = writeln!(text, "  {}", paint(DIM, text_left));
-            }
-            for line in failure.help.iter().flat_map(|help| help.lines()) {
-                let _ = writeln!(text, "    {}", paint(NEXT, printable(line)));
-            }
+            return failure.help.iter().flat_map(|help| help.lines()).map(str::to_owned).collect();
         }
-        if self.last_failure.is_none() && !self.deregistered && self.last_success.is_none() {
-            let _ = writeln!(text, "  {}", paint(NEXT, "To register now: auto-monitor register"));
+        if self.enrolment == Some(Enrolment::Pending) {
+            let name = self.bound_name.as_ref().or(name).map_or("NAME", HostName::as_str);
+            return vec![
+                format!("on the server: auto-monitor-server approve {name}"),
+                "this host registers by itself then, and at once with: auto-monitor register".to_owned(),
+            ];
         }
-        text
-    }
-
-    fn standing(&self) -> (anstyle::Style, &'static str) {
-        if self.deregistered {
-            return (WARNING, "this host took its leave");
+        let mut next = Vec::new();
+        if !self.refused.is_empty() {
+            next.push("mend what the server refuses; its file is shown by auto-monitor show NAME".to_owned());
         }
-        match self.enrolment {
-            None => (WARNING, "never answered yet"),
-            Some(Enrolment::Unknown) => (BAD, "does not know this host"),
-            Some(Enrolment::Pending) => (WARNING, "waits for its administrator's approval"),
-            Some(Enrolment::Rejected) => (BAD, "has turned this host away"),
-            Some(Enrolment::Revoked) => (BAD, "has revoked this host's key"),
-            Some(Enrolment::Approved) if self.last_failure.is_some() => (WARNING, "enrolled"),
-            Some(Enrolment::Approved) => (GOOD, "enrolled"),
+        if self.publication.as_ref().is_some_and(|one| one.standing == Standing::Quarantined) {
+            next.push("mend what the monitoring engine refuses; every registration is tried anew".to_owned());
         }
+        if self.untold > 0 {
+            next.push("to tell the server now: auto-monitor register".to_owned());
+        }
+        next
     }
 }
 

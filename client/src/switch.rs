@@ -137,7 +137,7 @@ fn tell(
             (false, true) => format!("Nothing to do: no service of this host is called {}.\n", answer.name),
             (false, false) => format!("{} was {verb} already.\n", answer.name),
             (true, true) => format!(
-                "{} No service of this host is called {} yet; it will be {verb} from the first moment on.\n",
+                "{} No service of this host is called {} yet; when one comes, it is {verb} from its first moment on.\n",
                 paint(WARNING, "!"),
                 answer.name
             ),

@@ -260,7 +260,7 @@ fn who_opts_out_what_is_not_there_is_told_what_is() {
     assert!(host.run(0, &["disable", "apahce2"]).out.contains("Did you mean apache2?"));
     assert!(host.run(0, &["enable", "bad"]).out.contains("bad has a fault"));
     let status = host.run(1, &["status"]).out;
-    assert!(status.contains("✗ bad") && status.contains("[apahce2] means no definition"), "{status}");
+    assert!(status.contains("✗ bad") && status.contains("○ apahce2  no such service here (yet)"), "{status}");
 }
 
 #[test]

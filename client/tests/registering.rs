@@ -245,7 +245,7 @@ fn a_server_that_is_not_there_holds_up_no_other_and_is_tried_later() {
     host.run(3, &["register", "--wait", "2s"]);
     assert!((Duration::from_secs(2)..Duration::from_secs(8)).contains(&begin.elapsed()));
     let status = host.run(0, &["status"]).out;
-    assert!(status.contains("next unattended attempt in"), "{status}");
+    assert!(status.contains("failures in a row; tried again by itself, not before"), "{status}");
 }
 
 #[test]
