@@ -338,7 +338,13 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
                     )
                 }
                 Err(error) => {
-                    fault("configuration", format!("{:#}", anyhow::Error::new(error)), "see about that first")
+                    let main = paths.rooted(&configuration.nagios_configuration);
+                    let next = if main.exists() {
+                        "see about that first; Nagios runs with what it has read"
+                    } else {
+                        "install nagios4-core, or set `nagios-configuration` in server.conf"
+                    };
+                    fault("configuration", format!("{:#}", anyhow::Error::new(error)), next)
                 }
             });
         }

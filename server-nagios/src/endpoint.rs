@@ -136,6 +136,27 @@ fn host_key_file(paths: &Paths) -> PathBuf {
     paths.endpoint().join("ssh_host_ed25519_key")
 }
 
+/// Whether anybody on this machine listens at one of these ports; none where that cannot be told. The kernel's table is
+/// read, because a connection would be a line in the endpoint's journal each time; whose key answers is `doctor`'s to find
+/// out.
+#[must_use]
+pub fn listens(configuration: &Configuration) -> Option<bool> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
+    let known = tables.iter().any(Result::is_ok);
+    let listening = tables.iter().flatten().flat_map(|table| table.lines()).filter_map(listening_port);
+    let wanted = |port: u16| configuration.listen.iter().any(|address| address.port() == port);
+    known.then(|| listening.into_iter().any(wanted))
+}
+
+/// The port of a line of /proc/net/tcp (proc(5)) that is about a socket which listens: `N: ADDRESS:PORT REMOTE 0A …`, in
+/// hexadecimal digits.
+fn listening_port(line: &str) -> Option<u16> {
+    let mut fields = line.split_whitespace().skip(1);
+    let local = fields.next()?;
+    fields.nth(1).filter(|state| *state == "0A")?;
+    u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()
+}
+
 /// The fingerprint of the endpoint's host key, once there is one.
 #[must_use]
 pub fn known_host_key(paths: &Paths) -> Option<Fingerprint> {
@@ -396,6 +417,20 @@ pub fn port(configuration: &Configuration) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_that_listens_is_found_in_the_kernel_s_table() {
+        let line = "   1: 00000000000000000000000000000000:0B71 00000000000000000000000000000000:0000 0A 00000000:00000000";
+        assert_eq!(listening_port(line), Some(2929));
+        assert_eq!(listening_port(&line.replace(" 0A ", " 01 ")), None, "connected");
+        assert_eq!(listening_port("  sl  local_address rem_address   st tx_queue"), None);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let configuration =
+            Configuration { listen: vec![listener.local_addr().unwrap()], ..Configuration::default() };
+        assert_eq!(listens(&configuration), Some(true));
+        drop(listener);
+        assert_eq!(listens(&configuration), Some(false));
+    }
 
     #[test]
     fn versions_of_every_distribution_are_understood() {

@@ -14,7 +14,7 @@ use crate::paths::Paths;
 use crate::registry::{self, Record, Withdrawn};
 use crate::session::{refusal, refused};
 use crate::table::{Table, ago};
-use crate::{BAD_NEWS, Context, cli, print, publication, say};
+use crate::{BAD_NEWS, Context, cli, maintenance, print, publication, say};
 
 /// What is known of a host.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ struct Host {
     fault: Option<String>,
     seen: Option<Timestamp>,
     publication: Option<Publication>,
+    /// The end of the maintenance that it is under.
+    maintenance: Option<Timestamp>,
 }
 
 /// A host in one word.
@@ -79,6 +81,9 @@ impl Host {
             key: enrolment::holder(paths, &name)?,
             seen: registry::last_seen(paths, &name)?,
             publication: publication::of(paths, &name),
+            maintenance: maintenance::load(paths, &name)?
+                .filter(|held| held.lasts(Timestamp::now()))
+                .map(|held| held.until),
             record,
             fault,
             name,
@@ -115,6 +120,7 @@ impl Host {
             "refused": record.map(|record| refused(&record.registration)),
             "opted_out": record.map(|record| &record.registration.opted_out),
             "publication": self.publication,
+            "maintenance_until": self.maintenance,
         })
     }
 }
@@ -209,6 +215,9 @@ pub fn show(context: &Context, arguments: &cli::Show) -> anyhow::Result<ExitCode
         }
     }
     line("last seen", &host.seen.map_or("never".to_owned(), ago))?;
+    if let Some(until) = host.maintenance {
+        line("maintenance", &format!("until {until:.0}; nobody is alarmed meanwhile"))?;
+    }
     if let Some(publication) = &host.publication {
         let standing = serde_json::to_value(publication.standing)?;
         let reason = publication.reason.as_deref().map_or(String::new(), |reason| format!(": {reason}"));

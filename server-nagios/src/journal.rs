@@ -35,6 +35,21 @@ pub enum Level {
     Info = 6,
 }
 
+impl Level {
+    /// What stands before a line on standard error that systemd hands on to its journal (sd-daemon(3)), so that
+    /// `journalctl -p warning` finds it; nothing where somebody else reads.
+    #[must_use]
+    pub fn prefix(self) -> String {
+        if journal_reads() { format!("<{}>", self as u8) } else { String::new() }
+    }
+}
+
+/// Whether standard error is the journal's. The variable alone does not say so: children inherit it (systemd.exec(5)).
+fn journal_reads() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(std::io::stderr()).is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
 /// One line in the making.
 #[derive(Debug)]
 pub struct Line {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use monitoring_info::host::HostName;
-use monitoring_info::maintenance::Change;
+use monitoring_info::maintenance::{Change, SECONDS_MAX};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, FileError};
@@ -74,6 +74,36 @@ pub fn load(paths: &Paths, name: &HostName) -> Result<Option<Maintenance>, FileE
     }
 }
 
+/// The hosts that are under maintenance, each with its end. Of ten thousand hosts few are; a file that is older than the
+/// longest maintenance is not even opened.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn under(paths: &Paths, now: Timestamp) -> Result<Vec<(HostName, Timestamp)>, FileError> {
+    let folder = paths.maintenance();
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(FileError { action: "read", path: folder, source }),
+    };
+    let mut under = Vec::new();
+    for entry in entries.flatten() {
+        let age = entry.metadata().ok().and_then(|data| data.modified().ok()?.elapsed().ok());
+        if age.is_some_and(|age| age.as_secs() > u64::from(SECONDS_MAX)) {
+            continue;
+        }
+        let name = entry.file_name();
+        let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".json")?.parse().ok()) else {
+            continue;
+        };
+        if let Some(held) = load(paths, &name)?.filter(|held| held.lasts(now)) {
+            under.push((name, held.until));
+        }
+    }
+    under.sort();
+    Ok(under)
+}
+
 /// Stores what a host says, and returns what is in force then. To be called under the ledger's lock.
 ///
 /// # Errors
@@ -127,6 +157,8 @@ mod tests {
         assert_eq!(change(&paths, &name, Change::End, at(0)).unwrap().until, at(0));
         assert_eq!(load(&paths, &name).unwrap(), None, "an end of nothing leaves nothing behind");
         assert_eq!(begin(1800, 0).unwrap().until, at(1800));
+        assert_eq!(under(&paths, at(0)).unwrap(), [(name.clone(), at(1800))]);
+        assert_eq!(under(&paths, at(1800)).unwrap(), []);
         assert_eq!(begin(60, 10).unwrap().until, at(1800));
         assert_eq!(begin(1800, 30).unwrap().until, at(1800), "a minute is no change");
         let longer = begin(1800, 600).unwrap();

@@ -57,7 +57,7 @@ pub fn session(context: &Context, arguments: &cli::Session) -> anyhow::Result<Ex
     let peer = address::peer(&connection)
         .ok_or_else(|| anyhow::anyhow!("SSH_CONNECTION does not say where the client is"))?;
     let mut session =
-        Session { paths: &context.paths, context, fingerprint, peer, line: Line::new("session") };
+        Session { paths: &context.paths, context, fingerprint, peer, name: None, line: Line::new("session") };
     session.line.pair("peer", peer);
     session.line.pair("fingerprint", fingerprint);
     let reply = session.answer();
@@ -77,6 +77,8 @@ struct Session<'a> {
     context: &'a Context,
     fingerprint: Fingerprint,
     peer: IpAddr,
+    /// The name that the host gives itself.
+    name: Option<HostName>,
     line: Line,
 }
 
@@ -93,6 +95,31 @@ impl<'a> Session<'a> {
         if !reply.refused.is_empty() {
             let names: Vec<&str> = reply.refused.iter().map(|refused| refused.name.as_str()).collect();
             self.line.pair("refused-definitions", names.join(","));
+        }
+        if let Some(next) = self.next(reply) {
+            self.line.pair("next", next);
+        }
+    }
+
+    /// What the administrator can do about it, in words that nobody sends: a name only when it was judged to be one.
+    fn next(&self, reply: &Reply) -> Option<String> {
+        let code = reply.refusal.as_ref().map(|refusal| refusal.code);
+        let name = self.name.as_ref();
+        match (code, reply.enrolment) {
+            (Some(RefusalCode::Server), _) => Some("auto-monitor-server doctor".to_owned()),
+            (Some(RefusalCode::Name), _) => {
+                name.map(|name| format!("auto-monitor-server approve --replace {name}"))
+            }
+            (Some(RefusalCode::Busy), _) => Some("auto-monitor-server pending".to_owned()),
+            (_, Enrolment::Pending) => name.map(|name| format!("auto-monitor-server approve {name}")),
+            (_, Enrolment::Rejected | Enrolment::Revoked) => Some(format!(
+                "auto-monitor-server approve {}, or auto-monitor deregister there",
+                self.fingerprint
+            )),
+            (None, Enrolment::Approved) if !reply.refused.is_empty() => {
+                name.map(|name| format!("auto-monitor-server show {name}"))
+            }
+            _ => None,
         }
     }
 
@@ -134,6 +161,7 @@ impl<'a> Session<'a> {
             }
         };
         self.line.pair("name", &request.name);
+        self.name = Some(request.name.clone());
         match verb {
             Verb::Enrol => self.enrol(&request),
             Verb::Status => self.status(&request),

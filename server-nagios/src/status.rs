@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
 use monitoring_info::fingerprint::Fingerprint;
+use monitoring_info::host::HostName;
 use monitoring_info::registration::Standing;
 use serde_json::json;
 
@@ -15,14 +17,22 @@ use crate::publish::{self, LastPublish, few};
 use crate::table::{ago, count};
 use crate::target::nagios::Nagios;
 use crate::target::{Running, Target};
-use crate::{BAD_NEWS, Context, cli, endpoint, enrolment, registry};
+use crate::{BAD_NEWS, Context, cli, endpoint, enrolment, maintenance, registry};
+
+/// The hosts of a standing that are named with their reasons.
+const NOTES_SHOWN: usize = 4;
 
 /// How things stand.
 struct Standings {
     manifest: Option<Manifest>,
     last: Option<LastPublish>,
     running: Running,
-    pending: usize,
+    /// The names that wait for approval.
+    pending: Vec<String>,
+    /// Under maintenance, each with its end.
+    maintenance: Vec<(HostName, Timestamp)>,
+    /// Whether anybody listens where hosts register; none where that cannot be told.
+    listens: Option<bool>,
     /// What a host compares before it trusts the endpoint.
     endpoint_key: Option<Fingerprint>,
     /// Registered, and not what is published.
@@ -46,6 +56,7 @@ pub fn status(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCod
     }
     let bad = standings.last.as_ref().is_some_and(|last| last.error.is_some())
         || matches!(standings.running, Running::No { .. })
+        || standings.endpoint_key.is_some() && standings.listens == Some(false)
         || standings.notes(&[Standing::Quarantined, Standing::Held, Standing::Waiting]).next().is_some();
     Ok(ExitCode::from(if bad { BAD_NEWS } else { 0 }))
 }
@@ -88,7 +99,9 @@ impl Standings {
             manifest,
             last: LastPublish::load(paths),
             running: target.running(),
-            pending: enrolment::pending(paths)?.len(),
+            pending: enrolment::pending(paths)?.iter().map(|key| key.name.to_string()).collect(),
+            maintenance: maintenance::under(paths, Timestamp::now())?,
+            listens: endpoint::listens(&configuration),
             endpoint_key: endpoint::known_host_key(paths),
             waiting,
             stale,
@@ -135,8 +148,13 @@ impl Standings {
                 Running::Yes { process } => format!("process {process}"),
                 Running::No { reason } | Running::Unknown { reason } => reason.clone(),
             },
-            "pending": self.pending,
+            "pending": self.pending.len(),
+            "pending_names": self.pending,
             "endpoint_key": self.endpoint_key,
+            "endpoint_listens": self.listens,
+            "maintenance": self.maintenance.iter()
+                .map(|(name, until)| json!({ "host": name, "until": until }))
+                .collect::<Vec<_>>(),
             "waiting": self.waiting,
             "quarantined": named(&[Standing::Quarantined]),
             "held": named(&[Standing::Held]),
@@ -178,8 +196,11 @@ impl Standings {
             }
         }
         match &self.endpoint_key {
-            Some(key) => line("endpoint", Style::new(), &format!("its key is {key}")),
-            None => line("endpoint", warn, "has no key yet; start it: auto-monitor-server endpoint"),
+            Some(_) if self.listens == Some(false) => {
+                line("endpoint", bad, "nobody listens where hosts register")
+            }
+            Some(key) => line("endpoint", good, &format!("its key is {key}")),
+            None => line("endpoint", warn, "has not been started yet, and has no key"),
         }
         for warning in &self.warnings {
             line("warning", bad, warning);
@@ -193,8 +214,13 @@ impl Standings {
             ("unreadable", Standing::Waiting, bad),
             ("published but", Standing::Published, warn),
         ] {
-            for (name, reason) in self.notes(&[standing]) {
+            let standing = [standing];
+            let notes: Vec<(&str, &str)> = self.notes(&standing).collect();
+            for (name, reason) in notes.iter().take(NOTES_SHOWN) {
                 line(label, style, &format!("{name}: {reason}"));
+            }
+            if let Some(more @ 1..) = notes.len().checked_sub(NOTES_SHOWN) {
+                line(label, style, &format!("{} more; with --json, all of them", count(more, "host")));
             }
         }
         for (label, names) in [("waiting", &self.waiting), ("stale", &self.stale)] {
@@ -202,11 +228,18 @@ impl Standings {
                 line(label, warn, &few(names));
             }
         }
-        if self.pending > 0 {
-            line("pending", warn, &format!("{} to be approved or rejected", self.pending));
+        if !self.maintenance.is_empty() {
+            let hosts = self.maintenance.iter().map(|(name, until)| format!("{name} until {until:.0}"));
+            line("maintenance", warn, &few(hosts));
+        }
+        if !self.pending.is_empty() {
+            line("pending", warn, &few(&self.pending));
         }
         for (at, next) in self.next().iter().enumerate() {
             line(if at == 0 { "next" } else { "" }, Style::new().bold(), next);
+        }
+        if self.next().is_empty() {
+            line("next", good, "nothing to do");
         }
         out
     }
@@ -215,7 +248,15 @@ impl Standings {
     fn next(&self) -> Vec<&'static str> {
         let mut next = Vec::new();
         let mut add = |wanted: bool, what| next.extend(wanted.then_some(what));
+        add(
+            self.endpoint_key.is_none() || self.listens == Some(false),
+            "start the endpoint: systemctl start auto-monitor-server",
+        );
         add(matches!(self.running, Running::No { .. }), "start Nagios: systemctl start nagios4");
+        add(
+            matches!(self.running, Running::Unknown { .. }),
+            "as root, see what is the matter with Nagios: auto-monitor-server doctor",
+        );
         let failed = self.last.as_ref().is_some_and(|last| last.error.is_some());
         add(failed, "mend what the last publish says, then: auto-monitor-server publish");
         add(
@@ -229,7 +270,10 @@ impl Standings {
         );
         let quarantined = self.notes(&[Standing::Quarantined]).next().is_some();
         add(quarantined, "mend what is quarantined on its host; its next registration is tried again");
-        add(self.pending > 0, "auto-monitor-server pending, then approve or reject");
+        add(
+            !self.pending.is_empty(),
+            "compare the fingerprint: auto-monitor-server pending; then approve or reject",
+        );
         add(!self.stale.is_empty(), "on each stale host: auto-monitor status");
         next
     }

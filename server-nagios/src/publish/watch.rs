@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use monitoring_info::registration::Standing;
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecursiveMode, Watcher};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -21,6 +22,7 @@ use super::{Error, Published};
 use crate::Context;
 use crate::configuration::Configuration;
 use crate::durable;
+use crate::journal::Level;
 use crate::maintenance::downtimes::{self, Told};
 use crate::target::Target;
 use crate::target::nagios::{self, Nagios};
@@ -224,15 +226,25 @@ impl Journal {
                     ("milliseconds", &took.as_millis().to_string()),
                 ]);
                 for warning in &published.warnings {
-                    self.line(&[("event", "warning"), ("reason", warning)]);
+                    self.level(Level::Warning, &[("event", "warning"), ("reason", warning)]);
                 }
                 for (name, note) in &published.notes {
-                    self.line(&[
-                        ("event", "not-as-registered"),
-                        ("host", name.as_str()),
-                        ("standing", &format!("{:?}", note.publication.standing).to_lowercase()),
-                        ("reason", note.publication.reason.as_deref().unwrap_or_default()),
-                    ]);
+                    let next = if note.publication.standing == Standing::Held {
+                        "auto-monitor-server diff; if it may go: auto-monitor-server publish --confirm-removal"
+                            .to_owned()
+                    } else {
+                        format!("auto-monitor-server show {name}")
+                    };
+                    self.level(
+                        Level::Warning,
+                        &[
+                            ("event", "not-as-registered"),
+                            ("host", name.as_str()),
+                            ("standing", &format!("{:?}", note.publication.standing).to_lowercase()),
+                            ("reason", note.publication.reason.as_deref().unwrap_or_default()),
+                            ("next", &next),
+                        ],
+                    );
                 }
             }
             Err(error) => self.failure(&told(error)),
@@ -252,21 +264,29 @@ impl Journal {
         }
         let reason = error.map(ToString::to_string);
         if let Some(reason) = reason.as_ref().filter(|reason| self.deaf.as_ref() != Some(reason)) {
-            self.line(&[("event", "maintenance-untold"), ("reason", reason)]);
+            let pairs =
+                [("event", "maintenance-untold"), ("reason", reason), ("next", "auto-monitor-server doctor")];
+            self.level(Level::Warning, &pairs);
         }
         self.deaf = reason;
     }
 
     fn failure(&mut self, reason: &str) {
         if self.failure.as_deref() != Some(reason) {
-            self.line(&[("event", "publish-failed"), ("reason", reason)]);
+            let pairs =
+                [("event", "publish-failed"), ("reason", reason), ("next", "auto-monitor-server status")];
+            self.level(Level::Error, &pairs);
             self.failure = Some(reason.to_owned());
         }
     }
 
-    #[expect(clippy::unused_self, reason = "a journal is what is written to")]
     fn line(&self, pairs: &[(&str, &str)]) {
-        anstream::eprintln!("{}", line(pairs));
+        self.level(Level::Info, pairs);
+    }
+
+    #[expect(clippy::unused_self, reason = "a journal is what is written to")]
+    fn level(&self, level: Level, pairs: &[(&str, &str)]) {
+        anstream::eprintln!("{}{}", level.prefix(), line(pairs));
     }
 }
 

@@ -159,6 +159,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Server {
+    /// Ends the endpoint.
+    pub fn stop(&mut self) {
         if let Some(mut endpoint) = self.endpoint.take() {
             // The listening sshd; the sessions end by themselves.
             let _ = endpoint.kill();

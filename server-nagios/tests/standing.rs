@@ -1,0 +1,64 @@
+//! What `status` and the journal say at three in the morning: what is the matter, and what to do about it.
+
+mod scratch;
+
+use scratch::Server;
+use serde_json::{Value, json};
+
+fn status(server: &Server, code: i32) -> String {
+    let output = server.command(&["status"]);
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn who_waits_and_who_is_under_maintenance_is_named() {
+    let server = Server::start("");
+    let web = server.approved("web1.example.org");
+    server.host("db1.example.org").enrol();
+    let mut request = web.request();
+    request["maintenance"] = json!({"begin": {"seconds": 1800}});
+    web.send("maintenance", request.to_string().as_bytes());
+
+    let shown = status(&server, 0);
+    assert!(shown.contains("pending       db1.example.org\n"), "{shown}");
+    assert!(shown.contains("maintenance   web1.example.org until "), "{shown}");
+    assert!(shown.contains("compare the fingerprint: auto-monitor-server pending"), "{shown}");
+    let json: Value = serde_json::from_str(&server.say(&["status", "--json"])).unwrap();
+    assert_eq!((&json["pending"], &json["pending_names"]), (&json!(1), &json!(["db1.example.org"])));
+    assert_eq!(json["maintenance"][0]["host"], "web1.example.org");
+    assert!(server.say(&["show", "web1.example.org"]).contains("nobody is alarmed meanwhile"));
+}
+
+#[test]
+fn an_endpoint_that_is_down_is_bad_news() {
+    let mut server = Server::start("");
+    let up = status(&server, 0);
+    assert!(up.contains("endpoint      its key is SHA256:"), "{up}");
+    server.stop();
+    let down = status(&server, 1);
+    assert!(down.contains("endpoint      nobody listens where hosts register"), "{down}");
+    assert!(down.contains("next          start the endpoint: systemctl start auto-monitor-server"), "{down}");
+}
+
+#[test]
+fn every_line_that_asks_for_somebody_says_what_to_do() {
+    let server = Server::start("");
+    let web = server.host("web1.example.org");
+    web.enrol();
+    server.say(&["approve", "web1.example.org"]);
+    web.register(1, &["ssh"]);
+    let other = server.host("web1.example.org");
+    other.enrol();
+    server.say(&["revoke", "web1.example.org"]);
+    web.register(2, &["ssh", "http"]);
+
+    let log = server.session_log();
+    let next: Vec<Option<&str>> =
+        log.lines().map(|line| line.split_once(" next=").map(|(_, next)| next.trim_matches('"'))).collect();
+    assert_eq!(next.len(), 4, "{log}");
+    assert_eq!(next[0], Some("auto-monitor-server approve web1.example.org"));
+    assert_eq!(next[1], None, "what is well asks for nobody: {log}");
+    assert_eq!(next[2], Some("auto-monitor-server approve --replace web1.example.org"));
+    assert!(next[3].unwrap().starts_with("auto-monitor-server approve SHA256:"), "{log}");
+}
