@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 use jiff::civil::Date;
 use monitoring_info::host::NameError;
 use monitoring_info::overrides::Pattern;
 use ssh_key::Fingerprint;
+
+use crate::completion;
 
 /// What the exit status says: a line for each behind the first.
 pub const EXIT_STATUS: &str = "\
@@ -27,7 +30,7 @@ Exit status:
 #[command(name = "auto-monitor", version, after_help = EXIT_STATUS, arg_required_else_help = true)]
 pub struct Arguments {
     /// A folder that stands before every system path: an image, or a scratch folder
-    #[arg(long, global = true, value_name = "DIR", default_value = "/")]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "/")]
     pub root: PathBuf,
     /// Print JSON in place of text
     #[arg(long, global = true)]
@@ -46,19 +49,19 @@ pub enum Command {
     /// administrator's overrides. With FILE, just those files as they stand.
     Check {
         /// Definition files; `-` is standard input
-        #[arg(value_name = "FILE")]
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         files: Vec<PathBuf>,
     },
     /// Show definitions as they are registered, which file set each key, and what the server will run
     Show {
         /// The service; without it, all of them
-        #[arg(value_name = "NAME")]
+        #[arg(value_name = "NAME", add = ArgValueCompleter::new(completion::services))]
         name: Option<String>,
     },
     /// Explain the service types and their keys
     Types {
         /// The type; without it, a list of all
-        #[arg(value_name = "TYPE")]
+        #[arg(value_name = "TYPE", add = ArgValueCompleter::new(completion::types))]
         name: Option<String>,
     },
     /// Register this host's definitions with every monitoring server
@@ -121,7 +124,7 @@ pub enum Command {
     /// does not exist yet.
     Disable {
         /// The service's name, or a pattern of names with `*` and `?`
-        #[arg(value_name = "NAME", value_parser = pattern)]
+        #[arg(value_name = "NAME", value_parser = pattern, add = ArgValueCompleter::new(completion::watched))]
         name: Pattern,
         /// Why; the server's administrator sees it too
         #[arg(long, value_name = "TEXT")]
@@ -133,7 +136,7 @@ pub enum Command {
     /// Say that a service is to be watched again
     Enable {
         /// The service's name, or a pattern of names with `*` and `?`
-        #[arg(value_name = "NAME", value_parser = pattern)]
+        #[arg(value_name = "NAME", value_parser = pattern, add = ArgValueCompleter::new(completion::opted_out))]
         name: Pattern,
     },
     /// Say that what follows on this host is no fault, or that it is over
@@ -191,10 +194,10 @@ pub enum Generate {
     /// Write man pages: one for each command, and one for each kind of file that people write
     Man {
         /// The page to print, like auto-monitor-check or monitoring-info
-        #[arg(value_name = "PAGE", default_value = "auto-monitor")]
+        #[arg(value_name = "PAGE", default_value = "auto-monitor", add = ArgValueCompleter::new(completion::pages))]
         page: String,
         /// Write every page into this folder
-        #[arg(long, value_name = "DIR", conflicts_with = "page")]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "page")]
         directory: Option<PathBuf>,
     },
     /// Print the completions for a shell

@@ -15,6 +15,7 @@ use monitoring_info::reference::page::Page;
 use monitoring_info::reference::{man_page, overrides_man_page};
 
 use crate::cli::{Arguments, EXIT_STATUS, Generate};
+use crate::completion;
 use crate::configuration::KEYS;
 use crate::failure::{Failure, Status};
 use crate::identity::KEY_FILE;
@@ -49,9 +50,10 @@ pub fn run(screen: Screen, what: &Generate) -> Result<Status, Failure> {
             }
         }
         Generate::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(*shell, &mut Arguments::command(), "auto-monitor", &mut text);
-            screen.print(&String::from_utf8_lossy(&text));
+            let script = completion::script(*shell);
+            screen.print(
+                &script.map_err(|error| Failure::io(format!("write completions for {shell}"), &error))?,
+            );
         }
     }
     Ok(Status::Done)
@@ -71,6 +73,12 @@ fn pages() -> Result<Vec<Page>, Failure> {
     collect(&command, "auto-monitor", &mut pages).map_err(|error| Failure::io("write a man page", &error))?;
     pages.extend([client_conf(), man_page(), overrides_man_page()]);
     Ok(pages)
+}
+
+/// The name of every page.
+#[must_use]
+pub fn names() -> Vec<String> {
+    pages().map_or_else(|_| Vec::new(), |pages| pages.iter().map(|page| page.name().to_owned()).collect())
 }
 
 fn collect(command: &clap::Command, name: &str, pages: &mut Vec<Page>) -> io::Result<()> {

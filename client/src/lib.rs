@@ -14,6 +14,7 @@ pub mod call;
 pub mod check;
 pub mod cli;
 pub mod collect;
+pub mod completion;
 pub mod configuration;
 pub mod connection;
 pub mod deregister;
@@ -49,6 +50,7 @@ use screen::Screen;
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
+    completion::answer();
     let arguments = Arguments::parse();
     let screen = Screen { json: arguments.json, journal: arguments.command.is_unattended() };
     let status = dispatch(arguments, screen).unwrap_or_else(|failure| {

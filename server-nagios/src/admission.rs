@@ -197,7 +197,7 @@ pub fn approve(context: &Context, arguments: &cli::Approve) -> anyhow::Result<Ex
 ///
 /// # Errors
 /// An argument is neither name nor fingerprint; or the state cannot be written.
-pub fn reject(context: &Context, arguments: &cli::Keys) -> anyhow::Result<ExitCode> {
+pub fn reject(context: &Context, arguments: &cli::Reject) -> anyhow::Result<ExitCode> {
     let paths = &context.paths;
     let ledger = Ledger::lock(paths)?;
     let mut status = ExitCode::SUCCESS;
@@ -236,7 +236,7 @@ pub fn reject(context: &Context, arguments: &cli::Keys) -> anyhow::Result<ExitCo
 ///
 /// # Errors
 /// An argument is neither name nor fingerprint; or the state cannot be written.
-pub fn revoke(context: &Context, arguments: &cli::Keys) -> anyhow::Result<ExitCode> {
+pub fn revoke(context: &Context, arguments: &cli::Revoke) -> anyhow::Result<ExitCode> {
     let paths = &context.paths;
     let ledger = Ledger::lock(paths)?;
     let mut status = ExitCode::SUCCESS;

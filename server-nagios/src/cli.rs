@@ -4,9 +4,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 use monitoring_info::host::{HostName, ServiceName};
 use monitoring_info::server_address;
+
+use crate::completion;
 
 /// The monitoring server: takes the registrations of hosts, and has Nagios watch what they name.
 ///
@@ -17,7 +20,7 @@ use monitoring_info::server_address;
 #[command(name = "auto-monitor-server", version, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
     /// Take every path of the system below this folder
-    #[arg(long, global = true, value_name = "DIR", default_value = "/", hide_default_value = true)]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "/", hide_default_value = true)]
     pub root: PathBuf,
 
     /// What to do.
@@ -53,9 +56,9 @@ pub enum Command {
     /// Let hosts in that wait for approval
     Approve(Approve),
     /// Turn hosts away that wait for approval
-    Reject(Keys),
+    Reject(Reject),
     /// Take the approval of hosts back; they stay watched until they are removed
-    Revoke(Keys),
+    Revoke(Revoke),
     /// Watch hosts no longer, and forget their keys
     Remove(Names),
     /// Give a host another name
@@ -129,18 +132,26 @@ pub struct EndOverdue {
 #[derive(Debug, Args)]
 pub struct Approve {
     /// Names or fingerprints (SHA256:...), as `pending` shows them
-    #[arg(required = true, value_name = "NAME|FINGERPRINT")]
+    #[arg(required = true, value_name = "NAME|FINGERPRINT", add = ArgValueCompleter::new(completion::pending))]
     pub keys: Vec<String>,
     /// Let the new key take the place of the one that the name is bound to, which is revoked
     #[arg(long)]
     pub replace: bool,
 }
 
-/// Names or fingerprints.
+/// The arguments of `reject`.
 #[derive(Debug, Args)]
-pub struct Keys {
-    /// Names or fingerprints (SHA256:...)
-    #[arg(required = true, value_name = "NAME|FINGERPRINT")]
+pub struct Reject {
+    /// Names or fingerprints (SHA256:...), as `pending` shows them
+    #[arg(required = true, value_name = "NAME|FINGERPRINT", add = ArgValueCompleter::new(completion::pending))]
+    pub keys: Vec<String>,
+}
+
+/// The arguments of `revoke`.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// Names or fingerprints (SHA256:...), as `list` and `show` have them
+    #[arg(required = true, value_name = "NAME|FINGERPRINT", add = ArgValueCompleter::new(completion::approved))]
     pub keys: Vec<String>,
 }
 
@@ -148,7 +159,7 @@ pub struct Keys {
 #[derive(Debug, Args)]
 pub struct Names {
     /// Names of hosts
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = ArgValueCompleter::new(completion::hosts))]
     pub names: Vec<HostName>,
 }
 
@@ -156,6 +167,7 @@ pub struct Names {
 #[derive(Debug, Args)]
 pub struct Rename {
     /// The name now
+    #[arg(add = ArgValueCompleter::new(completion::hosts))]
     pub old: HostName,
     /// The name from now on
     pub new: HostName,
@@ -205,7 +217,7 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
 #[derive(Debug, Args)]
 pub struct TokenRevoke {
     /// Their ids, as `token list` shows them
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", add = ArgValueCompleter::new(completion::tokens))]
     pub ids: Vec<String>,
 }
 
@@ -213,6 +225,7 @@ pub struct TokenRevoke {
 #[derive(Debug, Args)]
 pub struct Show {
     /// The host
+    #[arg(add = ArgValueCompleter::new(completion::hosts))]
     pub name: HostName,
     /// How to print.
     #[command(flatten)]
@@ -237,8 +250,10 @@ pub struct Publish {
 #[derive(Debug, Args)]
 pub struct Explain {
     /// The host
+    #[arg(add = ArgValueCompleter::new(completion::hosts))]
     pub host: HostName,
     /// One service of it
+    #[arg(add = ArgValueCompleter::new(completion::services))]
     pub service: Option<ServiceName>,
     /// One probe of the service, like certificate
     pub probe: Option<String>,
@@ -253,10 +268,10 @@ pub enum Generate {
     /// Write man pages: one for each command, and one for each file of the administrator's
     Man {
         /// The page to print, like auto-monitor-server-approve or auto-monitor-server.conf
-        #[arg(value_name = "PAGE", default_value = "auto-monitor-server")]
+        #[arg(value_name = "PAGE", default_value = "auto-monitor-server", add = ArgValueCompleter::new(completion::pages))]
         page: String,
         /// Write every page into this folder
-        #[arg(long, value_name = "DIR", conflicts_with = "page")]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "page")]
         directory: Option<PathBuf>,
     },
     /// Completions for a shell

@@ -4,7 +4,7 @@
 //! A command has a page of its own, as those of git have: `man auto-monitor-server approve` finds it.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -14,7 +14,7 @@ use monitoring_info::reference::page::Page;
 
 use crate::cli::{Cli, Generate};
 use crate::target::nagios::TEMPLATES;
-use crate::{administrator, configuration};
+use crate::{administrator, completion, configuration};
 
 mod texts;
 
@@ -46,9 +46,8 @@ pub fn generate(what: &Generate) -> anyhow::Result<ExitCode> {
             }
         }
         Generate::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), NAME, &mut text);
-            std::io::stdout().lock().write_all(&text)?;
+            let script = completion::script(*shell);
+            crate::print(script.with_context(|| format!("cannot write completions for {shell}"))?)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -63,6 +62,12 @@ fn pages() -> io::Result<Vec<Page>> {
     collect(&command, NAME, &mut pages)?;
     pages.extend([server_conf(), host_conf(), templates()]);
     Ok(pages)
+}
+
+/// The name of every page.
+#[must_use]
+pub fn names() -> Vec<String> {
+    pages().unwrap_or_default().iter().map(|page| page.name().to_owned()).collect()
 }
 
 fn collect(command: &clap::Command, name: &str, pages: &mut Vec<Page>) -> io::Result<()> {

@@ -36,6 +36,7 @@ pub mod administrator;
 pub mod admission;
 pub mod announce;
 pub mod cli;
+pub mod completion;
 pub mod configuration;
 pub mod diff;
 pub mod doctor;
@@ -96,6 +97,7 @@ impl Context {
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn run() -> ExitCode {
+    completion::answer();
     match dispatch(Cli::parse()) {
         Ok(status) => status,
         Err(error) => fail(&error),

@@ -155,6 +155,14 @@ fn all(paths: &Paths) -> anyhow::Result<Vec<(String, Token)>> {
     Ok(tokens)
 }
 
+/// The ids of all tokens.
+///
+/// # Errors
+/// They cannot be read.
+pub fn ids(paths: &Paths) -> anyhow::Result<Vec<String>> {
+    Ok(all(paths)?.into_iter().map(|(hash, _)| hash[..ID_LENGTH].to_owned()).collect())
+}
+
 /// Where hosts reach the endpoint: what the administrator says, else this machine's own name; where no port or no user
 /// is said, those of the endpoint.
 fn reached_at(context: &Context, said: Option<&str>) -> anyhow::Result<ServerAddress> {
