@@ -49,6 +49,8 @@ pub struct Inactive {
     pub path: String,
     /// Why it does not count, and what would change that.
     pub reason: String,
+    /// Whether that is how it is meant to be: it is one of ours, for a package that this host has not.
+    pub ordinary: bool,
 }
 
 /// Looks through the layers.
@@ -64,6 +66,9 @@ pub fn find(root: &Root) -> Layers {
             let system = Path::new(layer).join(&name);
             if let Some(reason) = absent(layer, &name, &system, &packages) {
                 layers.set_aside(root, &system, reason);
+                if let Some(inactive) = layers.inactive.last_mut() {
+                    inactive.ordinary = layer == SHIPPED;
+                }
                 continue;
             }
             if let Some(replaced) = winners.remove(&name) {
@@ -116,7 +121,8 @@ fn is_mask(path: &Path) -> bool {
 
 impl Layers {
     fn set_aside(&mut self, root: &Root, system: &Path, reason: String) {
-        self.inactive.push(Inactive { path: root.path(system).display().to_string(), reason });
+        let path = root.path(system).display().to_string();
+        self.inactive.push(Inactive { path, reason, ordinary: false });
     }
 
     /// The names of a layer's files. They become text in messages and on the wire, so those that are none are refused.

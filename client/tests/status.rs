@@ -76,6 +76,22 @@ fn what_the_server_was_not_told_yet_is_counted() {
 }
 
 #[test]
+fn what_is_shipped_for_packages_that_are_not_here_is_no_news() {
+    let host = Host::new(&[
+        ("usr/share/auto-monitor/monitoring-info.d/nginx.conf", "[nginx]\ntype = http\n"),
+        ("etc/monitoring-info/a.conf", TWO),
+        ("usr/share/monitoring-info.d/a.conf", TWO),
+    ]);
+    let status = host.run(0, &["status"]).out;
+    assert!(!status.contains("nginx"), "{status}");
+    assert!(
+        status.contains("/usr/share/monitoring-info.d/a.conf: /etc/monitoring-info/a.conf takes its place"),
+        "{status}"
+    );
+    assert_eq!(host.json(0, &["status"])["inactive"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn a_failure_s_help_is_what_to_do() {
     let mut endpoint = Endpoint::start();
     let host = host_of(&endpoint);

@@ -122,9 +122,11 @@ impl Report {
     /// What follows the services.
     fn below(&self) -> String {
         let mut text = String::new();
-        if !self.inactive.is_empty() {
+        // Of the dozens that we ship for packages that are not here, nobody wants to know.
+        let inactive: Vec<_> = self.inactive.iter().filter(|file| !file.ordinary).collect();
+        if !inactive.is_empty() {
             let _ = writeln!(text, "\n{}", paint(DIM, "Files that do not count:"));
-            for file in &self.inactive {
+            for file in inactive {
                 let _ = writeln!(text, "  {}: {}", file.path, paint(DIM, &file.reason));
             }
         }
