@@ -43,6 +43,9 @@ impl ServerAddress {
     /// The text is no address of a server.
     pub fn parse(text: &str, default_port: u16) -> Result<Self, Invalid> {
         let invalid = |what: &str| Invalid(format!("{} is no address of a server: {what}", quoted(text)));
+        if text.contains("://") {
+            return Err(invalid("it is a URL, and the host's name alone is wanted"));
+        }
         let (user, place) = text.split_once('@').unwrap_or((USER, text));
         if user.is_empty() || !user.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
             return Err(invalid("its user is no user's name"));
@@ -150,6 +153,12 @@ mod tests {
             assert_eq!(address.to_string(), short);
             assert_eq!(short.parse::<ServerAddress>().unwrap(), address);
         }
+    }
+
+    #[test]
+    fn a_url_is_called_one() {
+        let error = "https://monitor.example.org/".parse::<ServerAddress>().unwrap_err();
+        assert!(error.to_string().ends_with("it is a URL, and the host's name alone is wanted"), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use monitoring_info::fingerprint::Fingerprint;
-use monitoring_info::host::HostName;
+use monitoring_info::host::{HostName, quoted};
 use monitoring_info::registration::Enrolment;
 
 use crate::enrolment::{self, Error, Key, Ledger, PENDING_DAYS, Standing};
@@ -82,6 +82,13 @@ fn find(
             Standing::Unknown => Err(NotFound::None),
             standing => Ok(standing),
         });
+    }
+    if word.starts_with("SHA256:") {
+        bail!(
+            "{} is no whole fingerprint: SHA256: and 43 more characters; auto-monitor-server pending, show and list \
+             --json have them",
+            quoted(word)
+        );
     }
     let name: HostName = match word.parse() {
         Ok(name) => name,
@@ -275,7 +282,7 @@ pub fn remove(context: &Context, arguments: &cli::Names) -> anyhow::Result<ExitC
         match ledger.remove(name) {
             Ok(()) => say(format_args!(
                 "{name} is watched no longer, from the next publish on, and its key is forgotten. To keep the host \
-                 from asking again, run on it: auto-monitor disable"
+                 from asking again, run on it: apt remove auto-monitor-client"
             ))?,
             Err(error @ Error::NoHost(_)) => {
                 anstream::eprintln!("error: {error}; auto-monitor-server list shows the hosts");

@@ -192,6 +192,6 @@ fn what_is_generated_is_whole() {
     assert!(generate(&["man"]).contains(".TH AUTO-MONITOR-SERVER 8"));
     assert!(generate(&["man", "auto-monitor-server.conf"]).contains("stale\\-after"));
     for shell in ["bash", "zsh", "fish"] {
-        assert!(generate(&["completions", shell]).contains("approve"), "{shell}");
+        assert!(generate(&["completions", shell]).contains("AUTO_MONITOR_SERVER_COMPLETE"), "{shell}");
     }
 }

@@ -62,3 +62,21 @@ fn every_line_that_asks_for_somebody_says_what_to_do() {
     assert_eq!(next[2], Some("auto-monitor-server approve --replace web1.example.org"));
     assert!(next[3].unwrap().starts_with("auto-monitor-server approve SHA256:"), "{log}");
 }
+
+/// `auto-monitor disable`, which was named here once, is about a service and needs its name.
+#[test]
+fn what_is_said_at_a_removal_can_be_done() {
+    let server = Server::start("");
+    server.approved("web1.example.org").register(1, &["ssh"]);
+    let said = server.say(&["remove", "web1.example.org"]);
+    assert!(said.contains("run on it: apt remove auto-monitor-client"), "{said}");
+}
+
+#[test]
+fn half_a_fingerprint_is_not_called_a_host_name() {
+    let server = Server::prepare("").with_state();
+    let output = server.command(&["approve", "SHA256:nzO"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("`SHA256:nzO` is no whole fingerprint"), "{said}");
+}
