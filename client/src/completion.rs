@@ -99,11 +99,12 @@ fn beginning(word: &OsStr, names: impl IntoIterator<Item = String>) -> Vec<Compl
     names.into_iter().map(|name| CompletionCandidate::new(OsString::from(name))).collect()
 }
 
-fn sound(name: &String) -> bool {
+fn sound(name: &str) -> bool {
     name.parse::<ServiceName>().is_ok()
 }
 
 /// The services of this host, watched or not.
+#[must_use]
 pub fn services(word: &OsStr) -> Vec<CompletionCandidate> {
     let Some(all) = collection() else { return Vec::new() };
     let watched = all.definitions.iter().map(|one| &one.draft.name);
@@ -112,25 +113,29 @@ pub fn services(word: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 /// The services that are watched, and so can be opted out.
+#[must_use]
 pub fn watched(word: &OsStr) -> Vec<CompletionCandidate> {
     let Some(all) = collection() else { return Vec::new() };
     let names = all.definitions.iter().map(|one| one.draft.name.clone()).chain(all.faulty);
-    beginning(word, names.filter(sound))
+    beginning(word, names.filter(|name| sound(name)))
 }
 
 /// The services and patterns that are opted out.
+#[must_use]
 pub fn opted_out(word: &OsStr) -> Vec<CompletionCandidate> {
     let Some(all) = collection() else { return Vec::new() };
-    let disabled = all.disabled.iter().map(|one| one.draft.name.clone()).filter(sound);
+    let disabled = all.disabled.iter().map(|one| one.draft.name.clone()).filter(|name| sound(name));
     beginning(word, disabled.chain(all.overrides.opt_outs().map(|one| one.pattern.to_string())))
 }
 
 /// The types.
+#[must_use]
 pub fn types(word: &OsStr) -> Vec<CompletionCandidate> {
     beginning(word, KINDS.iter().map(|kind| kind.name.to_owned()))
 }
 
 /// The pages of the manual.
+#[must_use]
 pub fn pages(word: &OsStr) -> Vec<CompletionCandidate> {
     beginning(word, crate::generate::names())
 }

@@ -312,7 +312,10 @@ fn types_and_pages_come_from_the_program_itself() {
     assert!(pages >= 13, "{pages}");
     assert!(folder.join("monitoring-info.5").exists() && folder.join("auto-monitor-register.1").exists());
     for shell in ["bash", "zsh", "fish"] {
-        assert!(host.run(0, &["generate", "completions", shell]).out.contains("AUTO_MONITOR_COMPLETE"), "{shell}");
+        assert!(
+            host.run(0, &["generate", "completions", shell]).out.contains("AUTO_MONITOR_COMPLETE"),
+            "{shell}"
+        );
     }
 }
 

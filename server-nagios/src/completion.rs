@@ -104,12 +104,14 @@ fn beginning(word: &OsStr, names: impl IntoIterator<Item = String>) -> Vec<Compl
 }
 
 /// The hosts that wait for approval.
+#[must_use]
 pub fn pending(word: &OsStr) -> Vec<CompletionCandidate> {
     let waiting = paths().and_then(|paths| enrolment::pending(&paths).ok()).unwrap_or_default();
     beginning(word, waiting.iter().map(|key| key.name.to_string()))
 }
 
 /// The hosts that may register.
+#[must_use]
 pub fn approved(word: &OsStr) -> Vec<CompletionCandidate> {
     let decided = paths().and_then(|paths| enrolment::decided(&paths).ok()).unwrap_or_default();
     beginning(word, names_of_approved(decided))
@@ -123,6 +125,7 @@ fn names_of_approved(decided: Vec<Standing>) -> impl Iterator<Item = String> {
 }
 
 /// The hosts that are known.
+#[must_use]
 pub fn hosts(word: &OsStr) -> Vec<CompletionCandidate> {
     let Some(paths) = paths() else { return Vec::new() };
     let registered = registry::names(&paths).unwrap_or_default();
@@ -131,6 +134,7 @@ pub fn hosts(word: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 /// The services of the host that the command line names before.
+#[must_use]
 pub fn services(word: &OsStr) -> Vec<CompletionCandidate> {
     let host = line().1.get(1).and_then(|host| host.parse().ok());
     let record = paths().zip(host).and_then(|(paths, host)| registry::load(&paths, &host).ok()?);
@@ -141,12 +145,14 @@ pub fn services(word: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 /// The ids of the tokens.
+#[must_use]
 pub fn tokens(word: &OsStr) -> Vec<CompletionCandidate> {
     let tokens = paths().and_then(|paths| token::ids(&paths).ok()).unwrap_or_default();
     beginning(word, tokens)
 }
 
 /// The pages of the manual.
+#[must_use]
 pub fn pages(word: &OsStr) -> Vec<CompletionCandidate> {
     beginning(word, crate::generate::names())
 }

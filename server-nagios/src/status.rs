@@ -197,7 +197,7 @@ impl Standings {
         }
         match &self.endpoint_key {
             Some(_) if self.listens == Some(false) => {
-                line("endpoint", bad, "nobody listens where hosts register")
+                line("endpoint", bad, "nobody listens where hosts register");
             }
             Some(key) => line("endpoint", good, &format!("its key is {key}")),
             None => line("endpoint", warn, "has not been started yet, and has no key"),

@@ -77,7 +77,7 @@ impl Report {
         for one in self.overrides.iter().filter(|one| one.services.is_empty()) {
             let means = if one.ended { "this opt-out has ended" } else { "no such service here (yet)" };
             let at = paint(DIM, format!("{}:{}", one.shown.file, one.shown.line));
-            let pattern = one.shown.pattern.to_string();
+            let pattern = &one.shown.pattern;
             let _ = writeln!(text, "  {} {pattern:width$}  {means}  {at}", paint(DIM, "○"));
         }
         text
