@@ -2,12 +2,12 @@
 //!
 //! The C library's `getaddrinfo` has no question for SRV, and a resolver of its own (hickory-resolver) would bring an
 //! asynchronous runtime and as many crates as all the rest of a program, for one question. So the question is asked here,
-//! of the name servers that `resolv.conf` names, in one packet each way; the packets are simple-dns's business. No EDNS
-//! and no TCP: an answer that does not fit into 512 bytes names more servers than anybody could choose from, and counts as
-//! none.
+//! of the name servers that `resolv.conf` names, in one packet each way; the packets are simple-dns's business. An answer
+//! that does not fit into 512 bytes is asked for again over TCP (RFC 7766), which every server speaks, where EDNS is one
+//! more thing that may be misunderstood.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -41,7 +41,8 @@ pub struct Target {
 }
 
 impl Resolver {
-    /// What a `resolv.conf` says; without a name server it is this machine itself, as for the C library.
+    /// What a `resolv.conf` says; without a name server it is this machine itself, as for the C library. Other than there, a
+    /// name server may have a port, as in `[::1]:5353`.
     #[must_use]
     pub fn parse(configuration: &str) -> Self {
         Self { servers: name_servers(configuration), search: search(configuration) }
@@ -54,10 +55,10 @@ impl Resolver {
     }
 
     /// The targets that a name has, such as `_auto-monitor._tcp.example.org`; none where DNS says that there are none. The
-    /// first name server that answers has the word, also when its word is that there is none.
+    /// first name server that knows has the word, also when its word is that there is none.
     ///
     /// # Errors
-    /// None answers in time.
+    /// None answers in time, or none could find out.
     pub fn targets(&self, name: &str, until: Instant) -> io::Result<Vec<Target>> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let mut answer = Err(io::ErrorKind::TimedOut.into());
@@ -74,14 +75,18 @@ impl Resolver {
 fn name_servers(configuration: &str) -> Vec<SocketAddr> {
     let named = configuration.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
-        (words.next() == Some("nameserver")).then(|| words.next()?.parse().ok()).flatten()
+        (words.next() == Some("nameserver")).then(|| name_server(words.next()?)).flatten()
     });
-    let mut servers: Vec<SocketAddr> =
-        named.take(SERVERS_MAX).map(|address: IpAddr| SocketAddr::new(address, PORT)).collect();
+    let mut servers: Vec<SocketAddr> = named.take(SERVERS_MAX).collect();
     if servers.is_empty() {
         servers.push(SocketAddr::from(([127, 0, 0, 1], PORT)));
     }
     servers
+}
+
+fn name_server(word: &str) -> Option<SocketAddr> {
+    let address = word.parse().map(|address: IpAddr| SocketAddr::new(address, PORT));
+    address.or_else(|_| word.parse()).ok()
 }
 
 /// The last of these lines counts (resolv.conf(5)).
@@ -93,27 +98,85 @@ fn search(configuration: &str) -> Vec<String> {
     line.into_iter().flatten().map(str::to_owned).collect()
 }
 
+/// What an answer to the question says.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Targets(Vec<Target>),
+    /// More than fits into a datagram.
+    Longer,
+    /// The server could not find out, or does not want to.
+    Unknown,
+}
+
 /// One question and its answer.
 fn exchange(asked: &str, server: SocketAddr, until: Instant) -> io::Result<Vec<Target>> {
     let until = until.min(Instant::now() + ANSWER);
+    let number = number()?;
+    let question = question(asked, number).map_err(io::Error::other)?;
+    let mut heard = by_datagram(&question, server, until, |packet| answer(asked, number, packet))?;
+    if heard == Answer::Longer {
+        let packet = by_stream(&question, server, until)?;
+        heard = answer(asked, number, &packet).unwrap_or(Answer::Unknown);
+    }
+    match heard {
+        Answer::Targets(targets) => Ok(targets),
+        Answer::Longer | Answer::Unknown => {
+            Err(io::Error::other(format!("the name server {} cannot say", server.ip())))
+        }
+    }
+}
+
+/// The first datagram from the server that is an answer.
+fn by_datagram(
+    question: &[u8],
+    server: SocketAddr,
+    until: Instant,
+    read: impl Fn(&[u8]) -> Option<Answer>,
+) -> io::Result<Answer> {
     let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
     // A new port, by the kernel's choice, and a new number each time: what an answer from elsewhere would have to guess.
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(server)?;
-    let number = number()?;
-    socket.send(&question(asked, number).map_err(io::Error::other)?)?;
+    socket.send(question)?;
     let mut packet = [0; PACKET_MAX];
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        socket.set_read_timeout(Some(left))?;
+        socket.set_read_timeout(Some(left(until)?))?;
         let length = socket.recv(&mut packet)?;
-        if let Some(targets) = answer(asked, number, &packet[..length]) {
-            return Ok(targets);
+        if let Some(answer) = read(&packet[..length]) {
+            return Ok(answer);
         }
     }
+}
+
+/// What the server says to the question over TCP, where lengths stand before packets (RFC 1035, section 4.2.2).
+fn by_stream(question: &[u8], server: SocketAddr, until: Instant) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&server, left(until)?)?;
+    stream.set_write_timeout(Some(left(until)?))?;
+    let length = u16::try_from(question.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes(), question].concat())?;
+    let mut length = [0; 2];
+    fill(&mut stream, &mut length, until)?;
+    let mut packet = vec![0; u16::from_be_bytes(length).into()];
+    fill(&mut stream, &mut packet, until)?;
+    Ok(packet)
+}
+
+/// As [`Read::read_exact`], by a deadline for all of it.
+fn fill(stream: &mut TcpStream, mut buffer: &mut [u8], until: Instant) -> io::Result<()> {
+    while !buffer.is_empty() {
+        stream.set_read_timeout(Some(left(until)?))?;
+        let read = stream.read(buffer)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buffer = &mut buffer[read..];
+    }
+    Ok(())
+}
+
+fn left(until: Instant) -> io::Result<Duration> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 fn number() -> io::Result<u16> {
@@ -129,27 +192,33 @@ fn question(asked: &str, number: u16) -> Result<Vec<u8>, simple_dns::SimpleDnsEr
     packet.build_bytes_vec()
 }
 
-/// The targets in an answer; none, when it is no answer to this question.
-fn answer(asked: &str, number: u16, packet: &[u8]) -> Option<Vec<Target>> {
+/// What a packet says; nothing, when it is no answer to this question.
+fn answer(asked: &str, number: u16, packet: &[u8]) -> Option<Answer> {
     let packet = Packet::parse(packet).ok()?;
     let name = |name: &Name<'_>| name.to_string().trim_end_matches('.').to_ascii_lowercase();
     let [question] = packet.questions.as_slice() else { return None };
     if packet.id() != number || !packet.has_flags(PacketFlag::RESPONSE) || name(&question.qname) != asked {
         return None;
     }
-    if packet.rcode() != RCODE::NoError || packet.has_flags(PacketFlag::TRUNCATION) {
-        return Some(Vec::new());
+    if packet.has_flags(PacketFlag::TRUNCATION) {
+        return Some(Answer::Longer);
     }
     // A CNAME on the way gives the records another name; there is only this question that they could answer.
     let records = packet.answers.iter().filter_map(|record| match &record.rdata {
-        RData::SRV(record) => Some(record),
+        RData::SRV(record) => Some(Target { host: name(&record.target), port: record.port }),
         _ => None,
     });
-    Some(records.map(|record| Target { host: name(&record.target), port: record.port }).collect())
+    Some(match packet.rcode() {
+        RCODE::NoError => Answer::Targets(records.collect()),
+        RCODE::NameError => Answer::Targets(Vec::new()),
+        _ => Answer::Unknown,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use simple_dns::ResourceRecord;
     use simple_dns::rdata::SRV;
 
@@ -180,6 +249,9 @@ mod tests {
         );
         assert_eq!(resolver.servers, ["192.0.2.53:53", "[2001:db8::53]:53"].map(|it| it.parse().unwrap()));
         assert_eq!(resolver.search(), ["Example.org.", "example.net", "local", "."]);
+        let resolver =
+            Resolver::parse("nameserver 127.0.0.1:5353\nnameserver [::1]:5353\nnameserver ns.example");
+        assert_eq!(resolver.servers, ["127.0.0.1:5353", "[::1]:5353"].map(|it| it.parse().unwrap()));
         let resolver = Resolver::parse("");
         assert_eq!(resolver.servers, ["127.0.0.1:53".parse().unwrap()]);
         assert!(resolver.search().is_empty());
@@ -188,10 +260,8 @@ mod tests {
     #[test]
     fn only_the_answer_to_the_question_counts() {
         let good = reply(7, ASKED, &[("monitor.example.org", 2929), ("Other.example.org", 2930)]);
-        assert_eq!(
-            answer(ASKED, 7, &good).unwrap(),
-            [target("monitor.example.org", 2929), target("other.example.org", 2930)]
-        );
+        let targets = vec![target("monitor.example.org", 2929), target("other.example.org", 2930)];
+        assert_eq!(answer(ASKED, 7, &good), Some(Answer::Targets(targets)));
         assert_eq!(answer(ASKED, 8, &good), None, "another number");
         assert_eq!(answer("_auto-monitor._tcp.example.net", 7, &good), None, "another question");
         assert_eq!(answer(ASKED, 7, &question(ASKED, 7).unwrap()), None, "no answer at all");
@@ -199,7 +269,14 @@ mod tests {
             // Whatever becomes of it, it ends.
             drop(answer(ASKED, 7, &good[..cut]));
         }
-        assert_eq!(answer(ASKED, 7, &reply(7, ASKED, &[(".", 0)])), Some(vec![target("", 0)]));
+        let none = reply(7, ASKED, &[(".", 0)]);
+        assert_eq!(answer(ASKED, 7, &none), Some(Answer::Targets(vec![target("", 0)])));
+        // NXDOMAIN is an answer; SERVFAIL and REFUSED are for another server to make good.
+        for (code, says) in [(3, Answer::Targets(Vec::new())), (2, Answer::Unknown), (5, Answer::Unknown)] {
+            let mut failed = reply(7, ASKED, &[]);
+            failed[3] |= code;
+            assert_eq!(answer(ASKED, 7, &failed), Some(says), "{code}");
+        }
     }
 
     #[test]
@@ -221,6 +298,41 @@ mod tests {
             });
             let until = Instant::now() + Duration::from_secs(10);
             assert_eq!(resolver.targets(ASKED, until).unwrap(), [target("monitor.example.org", 2929)]);
+        });
+    }
+
+    #[test]
+    fn many_targets_come_over_tcp() {
+        let targets: Vec<(&str, u16)> = (1..=60).map(|port| ("monitor.example.org", port)).collect();
+        // A port that is free for both, which the kernel does not promise of the first that it has.
+        let (datagrams, streams) = std::iter::repeat_with(|| {
+            let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let streams = TcpListener::bind(datagrams.local_addr().unwrap());
+            Some((datagrams, streams.ok()?))
+        })
+        .flatten()
+        .next()
+        .unwrap();
+        let resolver = Resolver { servers: vec![datagrams.local_addr().unwrap()], search: Vec::new() };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut packet = [0; PACKET_MAX];
+                let (length, from) = datagrams.recv_from(&mut packet).unwrap();
+                let number = Packet::parse(&packet[..length]).unwrap().id();
+                let mut truncated = reply(number, ASKED, &targets[..2]);
+                truncated[2] |= 2;
+                datagrams.send_to(&truncated, from).unwrap();
+                let (mut stream, _) = streams.accept().unwrap();
+                let mut question = vec![0; 2 + length];
+                stream.read_exact(&mut question).unwrap();
+                assert_eq!(question[2..], packet[..length]);
+                let whole = reply(number, ASKED, &targets);
+                assert!(whole.len() > PACKET_MAX);
+                stream.write_all(&u16::try_from(whole.len()).unwrap().to_be_bytes()).unwrap();
+                stream.write_all(&whole).unwrap();
+            });
+            let until = Instant::now() + Duration::from_secs(10);
+            assert_eq!(resolver.targets(ASKED, until).unwrap().len(), targets.len());
         });
     }
 }
