@@ -1,0 +1,7 @@
+//! `mauvesend`: see [`mauve`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(mauve::run(std::env::args_os()))
+}
