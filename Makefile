@@ -16,7 +16,7 @@ help:
 	@echo 'make lab-test  that such machines boot, install and hear each other, as root'
 	@echo 'make system-test  the packages on such machines: the use cases, and what happens in the course of years'
 	@echo 'make bench  the promised bounds, measured beside what they are compared with'
-	@echo 'make fuzz   fuzz the parser for five minutes (needs a nightly Rust and cargo-fuzz)'
+	@echo 'make fuzz   fuzz the parser and the reader of datagrams, five minutes each (needs a nightly Rust and cargo-fuzz)'
 	@echo 'make deb    the Debian packages, in target/debian, judged by lintian'
 	@echo 'make test-deb  installs, upgrades, removes and purges them in a scratch Debian, as root; make deb is part of it'
 	@echo 'make docs   write the types into docs/format.md; make test does it too'
