@@ -12,7 +12,7 @@ const VARIABLE: &str = "AUTO_MONITOR_INSTALLED";
 /// The programs and the shipped files.
 #[derive(Debug, Clone)]
 pub struct Installed {
-    /// The folder of `auto-monitor`, `auto-monitor-server` and `check_registered`.
+    /// The folder of `auto-monitor`, `auto-monitor-server`, `check_registered` and `mauvesend`.
     pub programs: PathBuf,
     /// The folder of shipped templates.
     pub templates: PathBuf,
@@ -34,7 +34,7 @@ impl Installed {
                 templates: Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates"),
             },
         };
-        for name in ["auto-monitor", "auto-monitor-server", "check_registered"] {
+        for name in ["auto-monitor", "auto-monitor-server", "check_registered", "mauvesend"] {
             let program = installed.program(name);
             ensure!(
                 program.exists(),

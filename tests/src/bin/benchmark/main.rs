@@ -1,6 +1,7 @@
 //! `make bench`: the promised bounds, each measured beside what it is compared with, in the same run.
 
 mod client;
+mod mauve;
 mod measure;
 mod probes;
 
@@ -46,6 +47,7 @@ fn run() -> Result<bool> {
     kept &= show(&probes::registered(&site)?);
     kept &= show(&probes::certificate(&site)?);
     kept &= show(&probes::mailflow(&site)?);
+    kept &= show(&mauve::send()?);
     kept &= show(&client::register(&mut site)?);
     Ok(kept)
 }
