@@ -55,7 +55,7 @@ const INSTALLED: [&str; 18] = [
 ];
 
 /// What the system tests install: servers, what asks them, and what our own packages depend on.
-const AVAILABLE: [&str; 25] = [
+const AVAILABLE: [&str; 26] = [
     "apache2",
     "avahi-daemon",
     "avahi-utils",
@@ -78,6 +78,7 @@ const AVAILABLE: [&str; 25] = [
     "postfix",
     "redis-server",
     "rsync",
+    "slapd",
     "tmux",
     "unbound",
     "vsftpd",
