@@ -6,7 +6,7 @@ AS_USER := $(CURDIR)/tests/as-user
 AS_ROOT := $(CURDIR)/tests/as-root
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E --)
 
-.PHONY: help setup servers build demo test test-network lab lab-setup lab-test system-test bench fuzz deb test-deb docs lint
+.PHONY: help setup servers build demo test test-network lab lab-setup lab-test system-test test-definitions bench fuzz deb test-deb docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
@@ -15,6 +15,7 @@ help:
 	@echo 'make lab    boot two Debian machines on a network of their own, with a shell in each, as root'
 	@echo 'make lab-test  that such machines boot, install and hear each other, as root'
 	@echo 'make system-test  the packages on such machines: the use cases, and what happens in the course of years'
+	@echo 'make test-definitions  all packages that we ship a definition for, on such machines: what Nagios says of each'
 	@echo 'make bench  the promised bounds, measured beside what they are compared with'
 	@echo 'make fuzz   fuzz the parser and the reader of datagrams, five minutes each (needs a nightly Rust and cargo-fuzz)'
 	@echo 'make deb    the Debian packages, in target/debian, judged by lintian'
@@ -68,11 +69,15 @@ lab-test: lab-setup
 
 # What is said of the packages is tried on machines that have them. Several at once, because they wait more than they work.
 # The optimizer and the compression of the packages take longer than all of the tests.
-system-test: lab-setup
+system-test test-definitions: lab-setup
 	DEB_BUILD_OPTIONS='noopt noautodbgsym' DPKG_DEB_COMPRESSOR_TYPE=gzip DPKG_DEB_COMPRESSOR_LEVEL=1 CARGO='$(CARGO)' tests/deb '$(BUILT)/debian-noopt'
 	AUTO_MONITOR_PACKAGES='$(abspath $(BUILT))/debian-noopt' \
-	    $(CARGO) test --locked --package auto-monitor-tests --features lab --test use_cases --test changes \
-	    $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'") -- --test-threads 4
+	    $(CARGO) test --locked --package auto-monitor-tests --features lab \
+	    $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'") $($@)
+
+system-test := --test use_cases --test changes --test definitions -- --test-threads 4
+# Of these a sample is part of system-test.
+test-definitions := --test definitions -- --ignored --nocapture
 
 bench: servers
 	$(CARGO) build --locked --workspace --bins --release
