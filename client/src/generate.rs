@@ -228,10 +228,9 @@ mod tests {
         let shipped = include_str!("../../debian/client/client.conf")
             .replace("\n#", "\n")
             .replace("SHA256:…", "SHA256:Nh0Me49Zh9fDw/VYUfq43IJmI1T+XrjiYONPND8GzaM");
-        let settings: String =
-            shipped.lines().filter(|line| line.contains(" = ")).map(|line| format!("{line}\n")).collect();
-        assert!(settings.lines().count() >= 7, "{settings}");
-        Configuration::parse("client.conf", settings.as_bytes()).unwrap();
+        let settings: Vec<&str> = shipped.lines().filter(|line| line.contains(" = ")).collect();
+        assert!(settings.len() >= 7, "{settings:?}");
+        Configuration::parse("client.conf", settings.join("\n").as_bytes()).unwrap();
     }
 
     #[test]

@@ -151,15 +151,18 @@ impl Monitor {
         Ok(status::parse(&self.machine.expect(0, &["cat", "/var/lib/nagios4/status.dat"])?.output))
     }
 
-    /// What would have woken somebody: Nagios's own lines of problems that became certain, of any host.
+    /// What would have woken somebody: Nagios's own lines of problems that became certain, of any host but the one that
+    /// Debian's configuration of Nagios brings along.
     ///
     /// # Errors
     /// Its log cannot be read.
     pub fn alarms(&self) -> Result<Vec<String>> {
         let log = self.machine.expect(0, &["cat", "/var/log/nagios4/nagios.log"])?.output;
         let alarm = |line: &&str| {
-            (line.contains(" SERVICE ALERT: ") || line.contains(" HOST ALERT: ")) && line.contains(";HARD;")
-                || line.contains(" NOTIFICATION: ")
+            let debian_s = line.contains(": localhost;") || line.contains(";localhost;");
+            let certain = (line.contains(" SERVICE ALERT: ") || line.contains(" HOST ALERT: "))
+                && line.contains(";HARD;");
+            !debian_s && (certain || line.contains(" NOTIFICATION: "))
         };
         Ok(log.lines().filter(alarm).map(str::to_owned).collect())
     }
