@@ -20,6 +20,7 @@ mod order;
 pub mod packages;
 mod requirements;
 mod site;
+mod snapshot;
 
 use std::env;
 use std::fs;
@@ -37,6 +38,7 @@ pub use network::Network;
 pub use order::Said;
 pub use packages::Packages;
 pub use site::Site;
+pub use snapshot::Snapshot;
 
 use crate::process::descendants;
 use enclosure::{Enclosure, HOSTS, MACHINES};
@@ -83,14 +85,27 @@ impl Lab {
     /// # Errors
     /// As there.
     pub fn boot_all(&self, wanted: &[(&str, &Base)]) -> Result<Vec<Machine>> {
+        self.boot_on_disks(&wanted.iter().map(|&(name, base)| (name, base, None)).collect::<Vec<_>>())
+    }
+
+    /// As [`Lab::boot`], each machine with what is on this disk, made of the lab's base: machines that are cloned from one
+    /// image.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn boot_from(&self, disk: &Backup, names: &[&str]) -> Result<Vec<Machine>> {
+        self.boot_on_disks(&names.iter().map(|&name| (name, &self.base, Some(disk))).collect::<Vec<_>>())
+    }
+
+    fn boot_on_disks(&self, wanted: &[(&str, &Base, Option<&Backup>)]) -> Result<Vec<Machine>> {
         let mut new = Vec::new();
-        for &(name, base) in wanted {
+        for &(name, base, disk) in wanted {
             ensure!(base.folder() == self.base.folder(), "the base of {name} is not the lab's");
             let mut all = self.machines();
             ensure!(all.iter().all(|(other, _)| other != name), "there is a machine {name} already");
             let number = u8::try_from(all.len() + 1).ok().filter(|&number| number < u8::MAX);
             let number = number.context("a lab has at most 254 machines")?;
-            new.push(Machine::assemble(&self.enclosure, self.network, base, name, number)?);
+            new.push(Machine::assemble(&self.enclosure, self.network, base, disk, name, number)?);
             all.push((name.to_owned(), number));
         }
         let hosts = self.network.hosts(&self.machines());

@@ -54,21 +54,25 @@ const INSTALLED: [&str; 18] = [
     "libfaketime",
 ];
 
-/// What the system tests install: servers, what asks them, and what our own packages depend on.
-const AVAILABLE: [&str; 26] = [
+/// What the system tests install: servers, what asks them, what our own packages depend on, and what builds a package.
+const AVAILABLE: [&str; 30] = [
     "apache2",
     "avahi-daemon",
     "avahi-utils",
     "bind9",
+    "build-essential",
     "chrony",
     "curl",
+    "debhelper",
     "dnsmasq",
     "dovecot-imapd",
     "exim4-daemon-light",
     "expect",
+    "fakeroot",
     "haproxy",
     "libnss-mdns",
     "lighttpd",
+    "locales",
     "memcached",
     "monitoring-plugins-basic",
     "monitoring-plugins-standard",

@@ -66,11 +66,12 @@ pub struct Backup {
 }
 
 impl Machine {
-    /// A machine with an empty disk over the base, not booted.
+    /// A machine with an empty disk over the base, or a copy of this one; not booted.
     pub(super) fn assemble(
         enclosure: &Arc<Enclosure>,
         network: Network,
         base: &Base,
+        disk: Option<&Backup>,
         name: &str,
         number: u8,
     ) -> Result<Self> {
@@ -90,7 +91,7 @@ impl Machine {
             lower: base.lower(),
             running: Mutex::new(None),
         };
-        machine.insert_disk(None)?;
+        machine.insert_disk(disk)?;
         Ok(machine)
     }
 
@@ -119,6 +120,12 @@ impl Machine {
     pub fn boot(&self) -> Result<()> {
         self.switch_on()?;
         self.wait_until_up()
+    }
+
+    /// Whether it is booted.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.running().is_some()
     }
 
     /// The first half of booting, which takes no time.
@@ -237,6 +244,21 @@ impl Machine {
     pub fn run_unbooted(&self, words: &[&str]) -> Result<Said> {
         ensure!(!self.runs(), "{} runs; shut it down first", self.name);
         self.enclosure.run_unbooted(&self.name, &self.folder("root"), words)
+    }
+
+    /// Runs a command on it, as [`Machine::run`] while it is booted and as [`Machine::run_unbooted`] while it is not; it
+    /// must succeed, and nobody is there to answer questions.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn expect_either_way(&self, words: &[&str]) -> Result<Said> {
+        let said = if self.runs() {
+            self.run(&[&["env", "DEBIAN_FRONTEND=noninteractive"], words].concat())?
+        } else {
+            self.run_unbooted(words)?
+        };
+        ensure!(said.status == Some(0), "on {}: {} failed and said:\n{said}", self.name, words.join(" "));
+        Ok(said)
     }
 
     /// Installs packages of the archive as `apt install` does where nobody is there to answer.
@@ -414,10 +436,6 @@ impl Machine {
 
     fn folder(&self, below: &str) -> String {
         format!("{MACHINES}/{}/{below}", self.name)
-    }
-
-    fn runs(&self) -> bool {
-        self.running().is_some()
     }
 
     /// The end of what it has written to its console, for an error.

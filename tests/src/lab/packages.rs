@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::machine::Machine;
-use super::order::Said;
+use super::order::{Order, Said};
 
 /// What the administrator of a monitoring server installs.
 pub const SERVER: [&str; 2] = ["auto-monitor-checks", "auto-monitor-server-nagios"];
 /// What is installed on a host that is to be watched.
 pub const CLIENT: [&str; 1] = ["auto-monitor-client"];
+
+/// The control file of the release after this one. The packages that need each other's version go on doing so.
+const NEXT: &str =
+    r"sed -i -E 's/^(Version: .*)$/\1+next/; s/(auto-monitor-[a-z]+ \(= [^)]*)\)/\1+next)/' DEBIAN/control";
 
 /// A folder with the packages of one version.
 #[derive(Debug, Clone)]
@@ -30,6 +34,12 @@ impl Packages {
         let packages = Self { folder: env::var_os("AUTO_MONITOR_PACKAGES").map_or_else(here, PathBuf::from) };
         packages.file(CLIENT[0])?;
         Ok(packages)
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The file of a package.
@@ -61,6 +71,52 @@ impl Packages {
     /// As [`Packages::file`].
     pub fn files(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
         names.iter().map(|name| self.file(name)).collect()
+    }
+
+    /// The names of all of them, without those that hold debug symbols.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let package = name.strip_suffix(".deb").and_then(|name| name.split_once('_'));
+            names.extend(
+                package.map(|(package, _)| package.to_owned()).filter(|name| !name.ends_with("-dbgsym")),
+            );
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The same packages once more, changed by a shell script that is run in the folder of each one's unpacked contents,
+    /// with dpkg's own files in `DEBIAN`. They are put into this folder.
+    ///
+    /// # Errors
+    /// A package cannot be unpacked, changed or built.
+    pub fn changed(&self, names: &[&str], script: &str, folder: &Path) -> Result<Self> {
+        let scratch = tempfile::tempdir()?;
+        let rebuild = format!(
+            "set -e; dpkg-deb -R \"$1\" \"$2\"; (cd \"$2\"; {script}); \
+             dpkg-deb -Znone --root-owner-group -b \"$2\" \"$3\" >/dev/null"
+        );
+        fs::create_dir_all(folder)?;
+        for name in names {
+            let (from, unpacked) = (self.file(name)?, scratch.path().join(name));
+            let words =
+                ["sh", "-c", &rebuild, "rebuild", &from.to_string_lossy(), &unpacked.to_string_lossy()];
+            Order::new(&words, &[&folder.to_string_lossy()]).expect(0)?;
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// The same packages as the release after this one.
+    ///
+    /// # Errors
+    /// As [`Packages::changed`].
+    pub fn next(&self, names: &[&str], folder: &Path) -> Result<Self> {
+        self.changed(names, NEXT, folder)
     }
 
     /// Installs some of them on a machine, with what they depend on, as `apt install ./FILE…` does.
