@@ -231,8 +231,21 @@ fn the_file_wins_over_answers_and_reconfiguring_changes_one_line() -> Result<()>
     b.expect(0, &["dpkg-reconfigure", "--frontend=noninteractive", "auto-monitor-client"])?;
     assert_eq!(b.expect(0, &["cat", CONFIGURATION])?.output, edited);
 
-    rename_server(&b, "other.example.org", "a.lab.example")?;
-    let expected = edited.replace("server = other.example.org", "server = a.lab.example");
+    // Before a long run of apt, and once more in it, between the asking and the configuring.
+    let file = format!("/root/{}", file_name(&next)?);
+    let edit = |server: &str| {
+        b.expect(0, &["sed", "-i", &format!("s/^server = .*/server = {server}.example.org/"), CONFIGURATION])
+    };
+    edit("early")?;
+    b.expect(0, &["dpkg-preconfigure", "--frontend=noninteractive", &file])?;
+    edit("late")?;
+    let edited = b.expect(0, &["cat", CONFIGURATION])?.output;
+    // Nor is anybody asked which version of the file to take.
+    Terminal::open(&b, &format!("dpkg --install {file}"))?.close()?;
+    assert_eq!(b.expect(0, &["cat", CONFIGURATION])?.output, edited);
+
+    rename_server(&b, "late.example.org", "a.lab.example")?;
+    let expected = edited.replace("server = late.example.org", "server = a.lab.example");
     assert_eq!(b.expect(0, &["cat", CONFIGURATION])?.output, expected);
     assert_eq!(settings(&b)?, ["server = a.lab.example", &said, "tags = mine"]);
     site.wait_until(&b, "watched")?;
