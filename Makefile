@@ -6,7 +6,8 @@ AS_USER := $(CURDIR)/tests/as-user
 AS_ROOT := $(CURDIR)/tests/as-root
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E --)
 
-.PHONY: help setup servers build demo test test-network lab lab-setup lab-test system-test test-definitions bench fuzz deb test-deb docs lint
+.PHONY: help setup servers build demo test test-network lab lab-setup lab-test system-test test-definitions \
+    test-packages-all quick-deb bench bench-apt fuzz deb docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
@@ -17,9 +18,10 @@ help:
 	@echo 'make system-test  the packages on such machines: the use cases, and what happens in the course of years'
 	@echo 'make test-definitions  all packages that we ship a definition for, on such machines: what Nagios says of each'
 	@echo 'make bench  the promised bounds, measured beside what they are compared with'
+	@echo 'make bench-apt  how long apt takes with the packages, beside how long it takes without, on such machines'
 	@echo 'make fuzz   fuzz the parser and the reader of datagrams, five minutes each (needs a nightly Rust and cargo-fuzz)'
 	@echo 'make deb    the Debian packages, in target/debian, judged by lintian'
-	@echo 'make test-deb  installs, upgrades, removes and purges them in a scratch Debian, as root; make deb is part of it'
+	@echo 'make test-packages-all  the lives of the packages in more orders than make system-test has time for, as root'
 	@echo 'make docs   write the types into docs/format.md; make test does it too'
 	@echo 'make lint   formatting, clippy and documentation, without a single warning'
 	@echo
@@ -67,17 +69,29 @@ lab: lab-setup $(if $(LAB),,deb)
 lab-test: lab-setup
 	$(CARGO) test --locked --package auto-monitor-tests --features lab --test lab $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 
-# What is said of the packages is tried on machines that have them. Several at once, because they wait more than they work.
-# The optimizer and the compression of the packages take longer than all of the tests.
-system-test test-definitions: lab-setup
-	DEB_BUILD_OPTIONS='noopt noautodbgsym' DPKG_DEB_COMPRESSOR_TYPE=gzip DPKG_DEB_COMPRESSOR_LEVEL=1 CARGO='$(CARGO)' tests/deb '$(BUILT)/debian-noopt'
-	AUTO_MONITOR_PACKAGES='$(abspath $(BUILT))/debian-noopt' \
-	    $(CARGO) test --locked --package auto-monitor-tests --features lab \
-	    $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'") $($@)
+SYSTEM_TEST = AUTO_MONITOR_PACKAGES='$(abspath $(BUILT))/debian-noopt' \
+    $(CARGO) test --locked --package auto-monitor-tests --features lab
+ON_MACHINES := $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 
-system-test := --test use_cases --test changes --test definitions -- --test-threads 4
+# The optimizer and the compression of the packages take longer than all of the tests.
+quick-deb:
+	DEB_BUILD_OPTIONS='noopt noautodbgsym' DPKG_DEB_COMPRESSOR_TYPE=gzip DPKG_DEB_COMPRESSOR_LEVEL=1 CARGO='$(CARGO)' tests/deb '$(BUILT)/debian-noopt'
+
+# What is said of the packages is tried on machines that have them. Several at once, because they wait more than they work.
+system-test: lab-setup quick-deb
+	$(SYSTEM_TEST) --test use_cases --test changes --test packages --test definitions $(ON_MACHINES) -- --test-threads 4
+
 # Of these a sample is part of system-test.
-test-definitions := --test definitions -- --ignored --nocapture
+test-definitions: lab-setup quick-deb
+	$(SYSTEM_TEST) --test definitions $(ON_MACHINES) -- --ignored --nocapture
+
+# What takes half an hour, and memory for fifty machines: 4 GB.
+test-packages-all: lab-setup quick-deb
+	$(SYSTEM_TEST) --test packages $(ON_MACHINES) -- --ignored --skip delay:: --test-threads 4
+
+# How long apt takes with our packages beside how long it takes without.
+bench-apt: lab-setup quick-deb
+	$(SYSTEM_TEST) --test packages $(ON_MACHINES) -- --ignored --exact delay::apt_waits_for_nobody --nocapture
 
 bench: servers
 	$(CARGO) build --locked --workspace --bins --release
@@ -89,9 +103,6 @@ fuzz: setup
 # It installs what it needs by itself: debhelper, lintian and whatever debian/control asks for.
 deb:
 	@CARGO='$(CARGO)' tests/deb
-
-test-deb: deb
-	@tests/deb-life
 
 # Whoever adds a type needs to know of no document; .ci/run sees that it was committed.
 docs:
