@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_at_once_one_sends() {
+    fn of_many_at_once_one_sends_or_the_first_that_comes_again() {
         let (_root, store) = store();
         assert!(send(&store, "old@example.org", "x", NOW - 100));
         for address in ["new@example.org", "old@example.org"] {
@@ -375,7 +375,11 @@ mod tests {
                     });
                 }
             });
-            assert_eq!(sent.into_inner(), 1, "{address}");
+            // None, where the one that had the lock let those that were turned away before it go first.
+            let at_once = sent.into_inner();
+            assert!(at_once <= 1, "{address}");
+            let again = (0..100).filter(|number| send(&store, address, &number.to_string(), NOW)).count();
+            assert_eq!(at_once + again, 1, "{address}");
         }
     }
 
