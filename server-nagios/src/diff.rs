@@ -18,7 +18,7 @@ use crate::publish::generation::{Manifest, Origin, Piece};
 use crate::publish::inputs::{Inputs, Wish};
 use crate::publish::{guard, trial};
 use crate::target::nagios::Nagios;
-use crate::target::{Group, Target};
+use crate::target::{Engine, Group, Target};
 use crate::{Context, cli};
 
 /// A difference.

@@ -22,7 +22,7 @@ use crate::paths::Paths;
 use crate::publish;
 use crate::publish::generation::Manifest;
 use crate::target::nagios::Nagios;
-use crate::target::{self, Running, Target};
+use crate::target::{self, Engine, Running, Target};
 use crate::{BAD_NEWS, Context, administrator, cli, registry};
 
 /// Less free space than this cannot hold a few generations.

@@ -28,7 +28,7 @@ use crate::paths::Paths;
 use crate::publication::{self, Note};
 use crate::registry::{self, Withdrawn};
 use crate::target::nagios::Nagios;
-use crate::target::{Activation, EngineError, Fault, Running, Target, TemplateError};
+use crate::target::{Activation, Engine, EngineError, Fault, Running, Target, TemplateError};
 
 mod command;
 pub(crate) mod generation;
@@ -247,7 +247,7 @@ fn vanished_is_new(manifest: &Manifest, inputs: &Inputs) -> bool {
 
 fn settle(
     paths: &Paths,
-    target: &dyn Target,
+    target: &dyn Engine,
     staging: &mut Staging,
     current: Option<&Manifest>,
     inputs: &Inputs,
@@ -288,7 +288,7 @@ fn settle(
 }
 
 /// Swaps a generation in, and back if the engine does not take it.
-fn swap(paths: &Paths, target: &dyn Target, manifest: &Manifest) -> Result<(), Error> {
+fn swap(paths: &Paths, target: &dyn Engine, manifest: &Manifest) -> Result<(), Error> {
     let before = generation::current_number(paths);
     generation::point(paths, Some(manifest.generation))?;
     // Only now: before the first good set the link would lead nowhere.
@@ -331,7 +331,7 @@ fn swap(paths: &Paths, target: &dyn Target, manifest: &Manifest) -> Result<(), E
 }
 
 /// Has the engine read what is current, if it has not since the swap.
-fn catch_up(paths: &Paths, target: &dyn Target, manifest: &Manifest) -> Result<(), Error> {
+fn catch_up(paths: &Paths, target: &dyn Engine, manifest: &Manifest) -> Result<(), Error> {
     // One that does not run reads it when it starts.
     if generation::taken(paths) == generation::current_number(paths)
         || !matches!(target.running(), Running::Yes { .. })
@@ -374,7 +374,7 @@ fn tidy(paths: &Paths, manifest: &Manifest, inputs: &Inputs) -> Option<String> {
 }
 
 /// What is in force and hardly meant, a sentence each.
-pub(crate) fn warnings(target: &dyn Target, manifest: &Manifest) -> Vec<String> {
+pub(crate) fn warnings(target: &dyn Engine, manifest: &Manifest) -> Vec<String> {
     let mut warnings = Vec::new();
     if !manifest.unheard.is_empty() {
         let whose = if manifest.unheard.len() == manifest.hosts.len() {
@@ -405,7 +405,7 @@ pub(crate) fn few<Name: ToString>(
     text
 }
 
-fn summary(target: &dyn Target, manifest: Option<&Manifest>, changed: bool) -> Published {
+fn summary(target: &dyn Engine, manifest: Option<&Manifest>, changed: bool) -> Published {
     Published {
         generation: manifest.map(|manifest| manifest.generation),
         changed,

@@ -16,7 +16,7 @@ use crate::publish::inputs::{self, Inputs, Wish};
 use crate::publish::{self, LastPublish, few};
 use crate::table::{ago, count};
 use crate::target::nagios::Nagios;
-use crate::target::{Running, Target};
+use crate::target::{Engine, Running};
 use crate::{BAD_NEWS, Context, cli, endpoint, enrolment, maintenance, registry};
 
 /// The hosts of a standing that are named with their reasons.

@@ -1,9 +1,8 @@
-//! What a publish needs of an engine, and what it hands to it.
+//! What a publish needs of what it renders for, and what it hands to it.
 //!
 //! The publisher decides *what* is watched: which hosts, which of their services, which state of each. A target knows
-//! *how* its engine is told: it renders, has the engine itself judge a set, and makes the running engine read it. All
-//! the engine's words are behind [`Target`], so that a second engine is a second folder and the publisher stays as it
-//! is.
+//! *how* its program is told: it renders, has a set judged, and makes the running program read it. All of the program's
+//! words are behind [`Target`], so that another one is another folder and the publisher stays as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,8 +21,9 @@ use crate::maintenance::downtimes::Downtime;
 use crate::paths::Paths;
 
 pub mod nagios;
+mod templates;
 
-/// The folder of a generation that the engine's configuration leads to; it holds what [`Target::entry`] says.
+/// The folder of a generation that the engine's configuration leads to; it holds what [`Engine::entry`] says.
 pub const ENTRY: &str = "entry";
 
 /// A host as it is to be watched: the registration, judged, with the administrator's say applied.
@@ -231,21 +231,39 @@ pub fn deaf(paths: &Paths, configuration: &Configuration) -> Option<String> {
     nagios::deaf(paths, configuration)
 }
 
-/// An engine that the server renders for.
+/// Something that the server renders for: what is published for it is verified, put in place as a whole, and read by it.
 pub trait Target: fmt::Debug {
-    /// Its name: the folder of its templates and of its part of a generation.
+    /// Its name: the folder of its templates and of its sets.
     fn name(&self) -> &'static str;
 
     /// What people call it, for messages.
     fn title(&self) -> &'static str;
 
+    /// Judges `set` (a folder), together with whatever the target reads beside it; without one, the latter alone.
+    /// `scratch` is an existing folder for anything that is written meanwhile.
+    ///
+    /// # Errors
+    /// It could not be judged.
+    fn verify(&self, set: Option<&Path>, scratch: &Path) -> Result<Verdict, EngineError>;
+
+    /// Has the target read the current set, and waits until it has.
+    fn activate(&self) -> Activation;
+
+    /// The files of the administrator's own and of the templates in use: a publish whose other inputs are unchanged, and
+    /// for which these are unchanged too, would give what is there already.
+    fn watched_files(&self) -> Vec<PathBuf>;
+}
+
+/// A target that executes what hosts register. It is rendered host by host, so that one whose part it refuses can be left
+/// out.
+pub trait Engine: Target {
     /// Renders one host. Pure: the same host and templates give the same bytes.
     ///
     /// # Errors
     /// A template does not work.
     fn render_host(&self, host: &Host) -> Result<File, TemplateError>;
 
-    /// Renders what all hosts share, for the groups in use. Pure, as [`Target::render_host`].
+    /// Renders what all hosts share, for the groups in use. Pure, as [`Engine::render_host`].
     ///
     /// # Errors
     /// A template does not work.
@@ -257,13 +275,6 @@ pub trait Target: fmt::Debug {
 
     /// What the engine calls a group.
     fn group_name(&self, group: &Group) -> String;
-
-    /// Has the engine itself judge its whole configuration, with `set` (a folder) in place of what it reads of us
-    /// now; without one, the administrator's own alone. `scratch` is an existing folder for anything it may write.
-    ///
-    /// # Errors
-    /// The engine could not be asked.
-    fn verify(&self, set: Option<&Path>, scratch: &Path) -> Result<Verdict, EngineError>;
 
     /// The names of the hosts that the administrator has of their own, as far as the engine can tell them without
     /// ours (none when their configuration does not stand alone).
@@ -288,34 +299,27 @@ pub trait Target: fmt::Debug {
     /// What a person has to do.
     fn exclude(&self) -> Result<(), String>;
 
-    /// Makes the running engine read the current set, and waits until it has.
-    fn activate(&self) -> Activation;
-
     /// Has the running engine alarm nobody of a host and its services for this time. It ends by itself.
     ///
     /// # Errors
     /// The engine cannot be told, as a sentence with the next step.
     fn schedule_downtime(&self, host: &HostName, downtime: &Downtime) -> Result<(), String>;
 
-    /// Takes back what [`Target::schedule_downtime`] said of a host, and nothing that anybody else did.
+    /// Takes back what [`Engine::schedule_downtime`] said of a host, and nothing that anybody else did.
     ///
     /// # Errors
     /// The engine cannot be told, as a sentence with the next step.
     fn end_downtimes(&self, host: &HostName) -> Result<(), String>;
 
-    /// The files of the administrator's own engine configuration and of the templates in use: a publish whose other
-    /// inputs are unchanged, and for which these are unchanged too, would give what is there already.
-    fn watched_files(&self) -> Vec<PathBuf>;
-
     /// The files of the administrator's that shape what is rendered of every host: templates in place of shipped ones,
     /// and `server.conf` where it has a say in it.
     fn own_files(&self) -> Vec<PathBuf>;
 
-    /// This target without one of [`Target::own_files`], to find out whether that one is to blame.
+    /// This engine without one of [`Engine::own_files`], to find out whether that one is to blame.
     ///
     /// # Errors
     /// A template does not work.
-    fn without_file(&self, file: &Path) -> Result<Box<dyn Target>, TemplateError>;
+    fn without_file(&self, file: &Path) -> Result<Box<dyn Engine>, TemplateError>;
 
     /// What to do so that somebody is told of problems.
     fn to_be_heard(&self) -> String;

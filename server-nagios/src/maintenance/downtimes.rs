@@ -17,7 +17,7 @@ use super::{Maintenance, load};
 use crate::durable::{self, FileError};
 use crate::paths::Paths;
 use crate::publication;
-use crate::target::Target;
+use crate::target::Engine;
 
 /// How long what a host has said is kept after its end, to count its changes.
 const KEPT: Duration = Duration::from_secs(3600);
@@ -57,7 +57,7 @@ pub enum Error {
 /// The engine could not be told of some host; of the others it was.
 pub fn settle(
     paths: &Paths,
-    target: impl FnOnce() -> Option<Box<dyn Target>>,
+    target: impl FnOnce() -> Option<Box<dyn Engine>>,
 ) -> (Vec<Told>, Result<(), Error>) {
     let mut told = Vec::new();
     let names = match names(&paths.maintenance()) {
@@ -93,7 +93,7 @@ fn names(folder: &Path) -> Result<Vec<HostName>, FileError> {
 }
 
 /// Brings one host in order; what the engine was told, if anything.
-fn one(paths: &Paths, target: &dyn Target, host: &HostName, now: Timestamp) -> Result<Option<Told>, Error> {
+fn one(paths: &Paths, target: &dyn Engine, host: &HostName, now: Timestamp) -> Result<Option<Told>, Error> {
     let said = load(paths, host)?;
     let known = paths.downtimes().join(format!("{host}.json"));
     let told: Option<Downtime> = fs::read(&known).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());

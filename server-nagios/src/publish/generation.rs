@@ -30,7 +30,7 @@ use super::Error;
 use crate::durable::{self, FileError};
 use crate::paths::Paths;
 use crate::publication::Note;
-use crate::target::{ENTRY, Group, Target};
+use crate::target::{ENTRY, Engine, Group};
 
 /// How many generations are kept, the current one among them.
 const KEPT: usize = 5;
@@ -244,7 +244,7 @@ impl Staging {
     }
 
     /// Makes the set durable and gives it a number.
-    pub(super) fn finish(&self, manifest: &Manifest, target: &dyn Target) -> Result<(), Error> {
+    pub(super) fn finish(&self, manifest: &Manifest, target: &dyn Engine) -> Result<(), Error> {
         let folder = self.generations.join(manifest.generation.to_string());
         let entry = target.entry(&folder.join(self.engine));
         self.write(&Path::new(ENTRY).join(&entry.path), entry.text.as_bytes(), 0o644)?;

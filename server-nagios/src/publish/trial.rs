@@ -19,7 +19,7 @@ use super::inputs::Watched;
 use crate::administrator::HostOverride;
 use crate::paths::Paths;
 use crate::publication::Note;
-use crate::target::{Clash, Fault, File, Group, Target, TemplateError, Verdict};
+use crate::target::{Clash, Engine, Fault, File, Group, TemplateError, Verdict};
 
 /// More hosts than this at fault at once are no accident of single hosts.
 const QUARANTINED_MAX: usize = 50;
@@ -30,7 +30,7 @@ const ALONE_MAX: usize = 4;
 #[derive(Debug)]
 pub(super) struct Trial<'a> {
     paths: &'a Paths,
-    target: &'a dyn Target,
+    target: &'a dyn Engine,
     staging: &'a mut Staging,
     /// What is published now.
     old: BTreeMap<HostName, Piece>,
@@ -56,7 +56,7 @@ pub(super) struct Settled {
 }
 
 /// Renders a host.
-pub(crate) fn render(target: &dyn Target, watched: &Watched) -> Result<Piece, TemplateError> {
+pub(crate) fn render(target: &dyn Engine, watched: &Watched) -> Result<Piece, TemplateError> {
     let file = target.render_host(&watched.host)?;
     // Plain data into memory: cannot fail, and an empty document would be UNKNOWN at every check.
     let published = serde_json::to_vec(&watched.published).unwrap_or_default();
@@ -81,7 +81,7 @@ impl<'a> Trial<'a> {
     /// Prepares the way from what is published to what is wanted; `kept` hosts stay as they are, for these reasons.
     pub(super) fn new(
         paths: &'a Paths,
-        target: &'a dyn Target,
+        target: &'a dyn Engine,
         staging: &'a mut Staging,
         current: &BTreeMap<HostName, Entry>,
         watched: BTreeMap<HostName, Box<Watched>>,
@@ -163,7 +163,7 @@ impl<'a> Trial<'a> {
     fn attempt_with(
         &mut self,
         changes: &BTreeSet<HostName>,
-        target: &dyn Target,
+        target: &dyn Engine,
         instead: &BTreeMap<HostName, Piece>,
     ) -> Result<Verdict, Error> {
         let all = self.changes();

@@ -24,7 +24,7 @@ use crate::configuration::Configuration;
 use crate::durable;
 use crate::journal::Level;
 use crate::maintenance::downtimes::{self, Told};
-use crate::target::Target;
+use crate::target::Engine;
 use crate::target::nagios::{self, Nagios};
 
 /// How often everything is compared though nothing was heard of: for lost events, for hosts that expire, and for the
@@ -99,7 +99,7 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
 /// Tells the engine of maintenance; whether it knows all that there is to know.
 fn settle(context: &Context, configuration: &Configuration, journal: &mut Journal) -> bool {
     let target =
-        || Nagios::new(&context.paths, configuration).ok().map(|nagios| Box::new(nagios) as Box<dyn Target>);
+        || Nagios::new(&context.paths, configuration).ok().map(|nagios| Box::new(nagios) as Box<dyn Engine>);
     let (told, outcome) = downtimes::settle(&context.paths, target);
     journal.maintenance(&told, outcome.as_ref().err());
     outcome.is_ok()

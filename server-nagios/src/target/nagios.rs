@@ -25,15 +25,15 @@ use serde::Serialize;
 
 use self::main_file::{INTERVAL_LENGTH, MainFile};
 use self::process::Process;
-use self::templates::{BASE, HOST, HOSTGROUPS, Templates};
 use self::verify::Verification;
 use crate::configuration::Configuration;
 use crate::durable::FileError;
 use crate::identity;
 use crate::maintenance::downtimes::Downtime;
 use crate::paths::Paths;
+use crate::target::templates::Templates;
 use crate::target::{
-    Activation, ENTRY, EngineError, File, Group, Host, Running, Target, TemplateError, Verdict,
+    Activation, ENTRY, Engine, EngineError, File, Group, Host, Running, Target, TemplateError, Verdict,
 };
 
 mod check_command;
@@ -50,6 +50,18 @@ pub(crate) use templates::TEMPLATES;
 pub const NAME: &str = "nagios";
 /// A command that is defined by us alone, by which our set is recognised in Nagios's object cache.
 const MARK: &str = "auto-monitor-service";
+/// The templates, as they are shipped.
+const SHIPPED: [(&str, &str); 3] = [
+    (BASE, include_str!("../../../templates/nagios/base.cfg.hbs")),
+    (HOST, include_str!("../../../templates/nagios/host.cfg.hbs")),
+    (HOSTGROUPS, include_str!("../../../templates/nagios/hostgroups.cfg.hbs")),
+];
+/// Commands, and the templates that all hosts and services use.
+const BASE: &str = "base.cfg";
+/// One host and its services.
+const HOST: &str = "host.cfg";
+/// The groups.
+const HOSTGROUPS: &str = "hostgroups.cfg";
 /// The longest part of a definition's file name that is shown; Nagios's web pages have narrow columns.
 const FILE_SHOWN_MAX: usize = 200;
 
@@ -83,7 +95,7 @@ impl Nagios {
         configuration: &Configuration,
         template: Option<&Path>,
     ) -> Result<Self, TemplateError> {
-        let templates = Templates::load(&paths.templates(NAME), template)?;
+        let templates = Templates::load(&SHIPPED, escape::escape, &paths.templates(NAME), template)?;
         let check_command = check_command::of(paths, configuration)?;
         // Where the main file cannot be read, verifying says so.
         let interval_length = MainFile::read(&paths.rooted(&configuration.nagios_configuration))
@@ -296,6 +308,29 @@ impl Target for Nagios {
         "Nagios"
     }
 
+    fn verify(&self, set: Option<&Path>, scratch: &Path) -> Result<Verdict, EngineError> {
+        ask(scratch, |scratch| self.verification(set, scratch).run())
+    }
+
+    fn activate(&self) -> Activation {
+        identity::as_root(|| self.process().reload())
+    }
+
+    fn watched_files(&self) -> Vec<PathBuf> {
+        let mut files = self.templates.files();
+        let main = self.main_file();
+        if let Ok(file) = MainFile::read(&main) {
+            files.extend(file.object_files());
+            for folder in file.object_folders() {
+                gather(&folder, &self.link(), &mut files);
+            }
+        }
+        files.push(main);
+        files
+    }
+}
+
+impl Engine for Nagios {
     fn render_host(&self, host: &Host) -> Result<File, TemplateError> {
         let text = self.templates.render(HOST, &self.host_data(host))?;
         Ok(File { path: Path::new("hosts").join(format!("{}.cfg", host.name)), text })
@@ -322,10 +357,6 @@ impl Target for Nagios {
         }
     }
 
-    fn verify(&self, set: Option<&Path>, scratch: &Path) -> Result<Verdict, EngineError> {
-        ask(scratch, |scratch| self.verification(set, scratch).run())
-    }
-
     fn own_hosts(&self, scratch: &Path) -> Result<BTreeSet<String>, EngineError> {
         ask(scratch, |scratch| self.verification(None, scratch).hosts())
     }
@@ -350,23 +381,6 @@ impl Target for Nagios {
         identity::as_root(|| self.link_out())
     }
 
-    fn activate(&self) -> Activation {
-        identity::as_root(|| self.process().reload())
-    }
-
-    fn watched_files(&self) -> Vec<PathBuf> {
-        let mut files = self.templates.files();
-        let main = self.main_file();
-        if let Ok(file) = MainFile::read(&main) {
-            files.extend(file.object_files());
-            for folder in file.object_folders() {
-                gather(&folder, &self.link(), &mut files);
-            }
-        }
-        files.push(main);
-        files
-    }
-
     fn own_files(&self) -> Vec<PathBuf> {
         let mut files = self.templates.replaced();
         if self.names_contacts() {
@@ -375,7 +389,7 @@ impl Target for Nagios {
         files
     }
 
-    fn without_file(&self, file: &Path) -> Result<Box<dyn Target>, TemplateError> {
+    fn without_file(&self, file: &Path) -> Result<Box<dyn Engine>, TemplateError> {
         let mut configuration = self.configuration.clone();
         if file == self.paths.configuration() {
             configuration.contacts.clear();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::templates::BASE;
+use super::BASE;
 use crate::configuration::Configuration;
 use crate::paths::Paths;
 use crate::target::TemplateError;
