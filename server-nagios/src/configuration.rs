@@ -1,6 +1,6 @@
-//! The administrator's `server.conf`: `key = value` lines without sections.
+//! The administrator's `server.conf`: `key = value` lines, and behind them sections about an alert station.
 //!
-//! One table lists the keys. A default is text that goes through the same function as a line of the file, so what the
+//! One table lists the keys, and one those of each section. A default is text that goes through the same function as a line of the file, so what the
 //! man page says of a default is what is in force.
 
 use std::collections::HashMap;
@@ -21,6 +21,8 @@ use monitoring_info::value::{self, Invalid};
 
 mod form;
 mod mailflow;
+pub mod mauve;
+pub mod times;
 
 pub use form::duration;
 use form::{
@@ -70,11 +72,13 @@ pub struct Configuration {
     pub mail: mail::Policy,
     /// The token lists that hosts use beside their owners.
     pub shared_mailflows: Vec<SharedMailflow>,
+    /// The alert station that is told of what Nagios finds; none: there is none.
+    pub mauve: Option<mauve::Mauve>,
 }
 
-/// A key of `server.conf`.
+/// A key of `server.conf`, or of a section of it.
 #[derive(Debug)]
-pub struct Key {
+pub struct Key<T: 'static = Configuration> {
     /// Its name.
     pub name: &'static str,
     /// What a value looks like.
@@ -83,7 +87,7 @@ pub struct Key {
     pub default: &'static str,
     /// What it says.
     pub summary: &'static str,
-    set: fn(&mut Configuration, &str) -> Result<(), Invalid>,
+    set: fn(&mut T, &str) -> Result<(), Invalid>,
 }
 
 /// Every key, in the order of the documentation.
@@ -304,6 +308,7 @@ impl Default for Configuration {
             quiet_at_most: Duration::ZERO,
             mail: mail::Policy::default(),
             shared_mailflows: Vec::new(),
+            mauve: None,
         };
         for key in KEYS {
             let sound = (key.set)(&mut configuration, key.default).is_ok();
@@ -357,20 +362,13 @@ impl Configuration {
         let (document, mut problems) = Document::parse(bytes);
         let text = std::str::from_utf8(bytes).unwrap_or_default();
         let mut configuration = Self::default();
-        for section in &document.sections {
-            problems.push(
-                Problem::error(format!(
-                    "server.conf has no sections, and this is one: {}",
-                    quoted(&section.name)
-                ))
-                .at(Source::new(text).place(section.place))
-                .help("remove the line; the keys stand alone"),
-            );
-        }
+        let (mauve, faults) = mauve::parse(&document.sections, text);
+        configuration.mauve = mauve;
+        problems.extend(faults);
         let keys: HashMap<&str, &Key> = KEYS.iter().map(|key| (key.name, key)).collect();
         for entry in &document.head.entries {
             let fault = match keys.get(entry.key.as_str()) {
-                None => Some((unknown(&entry.key), entry.key_place)),
+                None => Some((unknown(&entry.key, KEYS.iter().map(|key| key.name)), entry.key_place)),
                 Some(key) => (key.set)(&mut configuration, &entry.value).err().map(|invalid| {
                     let message = format!("the value of `{}` is wrong: {}", key.name, invalid.message);
                     (Problem::error(message).help(invalid.help), entry.value_place)
@@ -386,10 +384,10 @@ impl Configuration {
     }
 }
 
-fn unknown(key: &str) -> Problem {
-    let help = match suggestion(key, KEYS.iter().map(|key| key.name)) {
+fn unknown<'a>(key: &str, keys: impl Iterator<Item = &'a str> + Clone) -> Problem {
+    let help = match suggestion(key, keys.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the keys are {}", KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")),
+        None => format!("the keys are {}", keys.collect::<Vec<_>>().join(", ")),
     };
     Problem::error(format!("unknown key {}", quoted(key))).help(help)
 }
@@ -438,7 +436,8 @@ mod tests {
                 "4: the value of `nagios` is wrong: `nagios4` is not an absolute path (begin it with `/`)",
                 "5: the value of `listen` is wrong: `127.0.0.1:0` is no address to listen on (give addresses like \
                  `192.0.2.1`, `192.0.2.1:2930` or `[2001:db8::1]:2930`)",
-                "6: server.conf has no sections, and this is one: `server` (remove the line; the keys stand alone)",
+                "6: unknown section `server` (the sections are `[mauve]` and `[notify NAME]`; every other key stands \
+                 before them)",
             ]
         );
     }

@@ -87,6 +87,12 @@ impl Paths {
         self.state().join("current")
     }
 
+    /// What is published for a station, of this name.
+    #[must_use]
+    pub fn station(&self, name: &str) -> PathBuf {
+        self.state().join(name)
+    }
+
     /// What the last publish said of hosts that are not simply published: `NAME.json`.
     #[must_use]
     pub fn publications(&self) -> PathBuf {

@@ -6,7 +6,7 @@
 //! publish removes the rest and begins anew, because nothing but the inputs decides what is to be done.
 //!
 //! What one host sends cannot stop the others: hosts at fault are quarantined (`trial`), hosts that would lose too much
-//! are held (`guard`).
+//! are held (`guard`). Nor can what is published to one program stop what is published to another (`stations`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -35,6 +35,7 @@ pub(crate) mod generation;
 pub(crate) mod guard;
 pub(crate) mod inputs;
 mod last;
+pub mod stations;
 pub(crate) mod trial;
 mod watch;
 
@@ -85,6 +86,17 @@ pub enum Error {
         /// What it says.
         faults: Vec<Fault>,
     },
+    /// What was rendered for a station would be refused by it, or worse, would not.
+    #[error(
+        "what would be published to {station} is nothing for it; mend the template:\n{}",
+        sentences(faults)
+    )]
+    Unfit {
+        /// What people call the station.
+        station: &'static str,
+        /// What is wrong.
+        faults: Vec<Fault>,
+    },
     /// The engine does not run.
     #[error(
         "{engine} is not running ({reason}), so nothing was swapped in; the set is verified. Start {engine}, then run `auto-monitor-server publish`"
@@ -122,7 +134,10 @@ impl Error {
     /// Whether the same inputs may give another outcome later, so that trying again makes sense.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        !matches!(self, Self::Administrator(_) | Self::Template(_) | Self::ToBlame { .. })
+        !matches!(
+            self,
+            Self::Administrator(_) | Self::Template(_) | Self::ToBlame { .. } | Self::Unfit { .. }
+        )
     }
 }
 
@@ -306,7 +321,7 @@ fn swap(paths: &Paths, target: &dyn Engine, manifest: &Manifest) -> Result<(), E
     let then = if let Some(before) = before {
         generation::point(paths, Some(before))?;
         match target.activate() {
-            Activation::Confirmed => {
+            Activation::Confirmed | Activation::Left { .. } => {
                 generation::note_taken(paths, before);
                 format!("went back to generation {before}, which {engine} has taken. Its log says more")
             }
@@ -339,7 +354,7 @@ fn catch_up(paths: &Paths, target: &dyn Engine, manifest: &Manifest) -> Result<(
         return Ok(());
     }
     match target.activate() {
-        Activation::Confirmed => {
+        Activation::Confirmed | Activation::Left { .. } => {
             generation::note_taken(paths, manifest.generation);
             Ok(())
         }

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::publish::generation::Manifest;
 use crate::publish::inputs::{self, Inputs, Wish};
+use crate::publish::stations::Told;
 use crate::publish::{self, LastPublish, few};
 use crate::table::{ago, count};
 use crate::target::nagios::Nagios;
@@ -55,6 +56,7 @@ pub fn status(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCod
         crate::print(standings.shown())?;
     }
     let bad = standings.last.as_ref().is_some_and(|last| last.error.is_some())
+        || standings.stations().any(|told| told.error.is_some())
         || matches!(standings.running, Running::No { .. })
         || standings.endpoint_key.is_some() && standings.listens == Some(false)
         || standings.notes(&[Standing::Quarantined, Standing::Held, Standing::Waiting]).next().is_some();
@@ -115,6 +117,11 @@ impl Standings {
             .flat_map(|manifest| &manifest.notes)
             .filter(|(_, note)| standings.contains(&note.publication.standing))
             .map(|(name, note)| (name.as_str(), note.publication.reason.as_deref().unwrap_or_default()))
+    }
+
+    /// How the last publish went with the stations.
+    fn stations(&self) -> impl Iterator<Item = &Told> {
+        self.last.iter().flat_map(|last| &last.stations)
     }
 
     fn services(&self) -> usize {
@@ -205,7 +212,17 @@ impl Standings {
         for warning in &self.warnings {
             line("warning", bad, warning);
         }
-        if let Some(LastPublish { at, error: Some(error) }) = &self.last {
+        for told in self.stations() {
+            match (&told.error, told.set) {
+                (Some(error), _) => line(&told.station, bad, error),
+                (None, Some(set)) => line(&told.station, good, &format!("routing {set} is published")),
+                (None, None) => {}
+            }
+            for doubt in &told.doubts {
+                line("", warn, doubt);
+            }
+        }
+        if let Some(LastPublish { at, error: Some(error), .. }) = &self.last {
             line("last publish", bad, &format!("failed {}: {error}", ago(*at)));
         }
         for (label, standing, style) in [
@@ -257,7 +274,8 @@ impl Standings {
             matches!(self.running, Running::Unknown { .. }),
             "as root, see what is the matter with Nagios: auto-monitor-server doctor",
         );
-        let failed = self.last.as_ref().is_some_and(|last| last.error.is_some());
+        let failed = self.last.as_ref().is_some_and(|last| last.error.is_some())
+            || self.stations().any(|told| told.error.is_some());
         add(failed, "mend what the last publish says, then: auto-monitor-server publish");
         add(
             !failed && !self.waiting.is_empty(),

@@ -20,6 +20,8 @@ use crate::durable::FileError;
 use crate::maintenance::downtimes::Downtime;
 use crate::paths::Paths;
 
+mod command;
+pub mod mauve;
 pub mod nagios;
 mod templates;
 
@@ -88,6 +90,17 @@ impl Host {
         let types = self.services.iter().map(|service| Group::Type(service.kind.clone()));
         types.chain(self.tags.iter().map(|tag| Group::Tag(tag.to_string()))).collect()
     }
+}
+
+/// A host as it is watched, as far as it matters to who is told of its problems.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routed {
+    /// The address that is probed, where that is known.
+    pub address: Option<IpAddr>,
+    /// The groups that it belongs to.
+    pub groups: BTreeSet<Group>,
+    /// What is probed, by what people call it, with the type of its definition.
+    pub services: BTreeMap<String, String>,
 }
 
 /// A rendered file: its path within the target's folder of a generation, and its content.
@@ -218,6 +231,11 @@ pub enum Running {
 pub enum Activation {
     /// The engine is alive, and has read it.
     Confirmed,
+    /// Nobody but a person can have it read the set.
+    Left {
+        /// What the person has to do.
+        next: String,
+    },
     /// It could not be told, or ended, or has not read it in time.
     Failed {
         /// A sentence about what happened.
@@ -327,3 +345,35 @@ pub trait Engine: Target {
     /// What to do where templates leave out services.
     fn to_be_whole(&self) -> String;
 }
+
+/// A target that polls nothing, but is told of problems and decides who hears of them. It is rendered as a whole, of the
+/// hosts that are watched.
+pub trait Station: Target {
+    /// Renders it. Pure: the same hosts, templates and configuration give the same bytes.
+    ///
+    /// # Errors
+    /// A template does not work.
+    fn render(&self, hosts: &BTreeMap<HostName, Routed>) -> Result<Vec<File>, TemplateError>;
+
+    /// Files that are written where there is none of the name, and are the administrator's from then on.
+    ///
+    /// # Errors
+    /// A template does not work.
+    fn examples(&self) -> Result<Vec<File>, TemplateError>;
+
+    /// What the administrator says that is about nothing yet, a sentence each.
+    fn doubts(&self, hosts: &BTreeMap<HostName, Routed>) -> Vec<String>;
+}
+
+/// A kind of station.
+pub struct StationKind {
+    /// Its name: the folder of its templates and of its sets.
+    pub name: &'static str,
+    /// What people call it.
+    pub title: &'static str,
+    /// The station that the administrator has of this kind; none: there is none.
+    pub load: fn(&Paths, &Configuration) -> Option<Result<Box<dyn Station>, TemplateError>>,
+}
+
+/// Every kind of station.
+pub static STATIONS: &[StationKind] = &[mauve::STATION];

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use monitoring_info::registration::Standing;
 
 use super::last::{recorded, told};
+use super::stations::Told;
 use super::{Error, Published, watch};
 use crate::table::count;
 use crate::{BAD_NEWS, COULD_NOT_RUN, Context, cli, identity};
@@ -21,16 +22,18 @@ pub fn publish(context: &Context, arguments: cli::Publish) -> anyhow::Result<Exi
         return watch::watch(context);
     }
     let configuration = context.configuration()?;
-    let outcome = recorded(&context.paths, &configuration, confirm_removal);
+    let (outcome, stations) = recorded(&context.paths, &configuration, confirm_removal);
     if output.json {
-        print_json(&outcome)?;
+        print_json(&outcome, &stations)?;
     } else {
         match &outcome {
             Ok(published) => crate::print(shown(published))?,
             Err(error) => anstream::eprintln!("error: {}\nThe last good set stays in force.", told(error)),
         }
+        crate::print(stations.iter().map(station_shown).collect::<String>())?;
     }
-    Ok(ExitCode::from(status(&outcome)))
+    let untold = stations.iter().any(|told| told.error.is_some());
+    Ok(ExitCode::from(status(&outcome).max(if untold { BAD_NEWS } else { 0 })))
 }
 
 fn status(outcome: &Result<Published, Error>) -> u8 {
@@ -47,8 +50,8 @@ fn bad(standing: Standing) -> bool {
     standing != Standing::Published
 }
 
-fn print_json(outcome: &Result<Published, Error>) -> anyhow::Result<()> {
-    let json = match outcome {
+fn print_json(outcome: &Result<Published, Error>, stations: &[Told]) -> anyhow::Result<()> {
+    let mut json = match outcome {
         Ok(published) => serde_json::json!({
             "generation": published.generation,
             "changed": published.changed,
@@ -60,7 +63,26 @@ fn print_json(outcome: &Result<Published, Error>) -> anyhow::Result<()> {
         }),
         Err(error) => serde_json::json!({ "error": told(error) }),
     };
+    json["stations"] = serde_json::to_value(stations)?;
     Ok(crate::print(format_args!("{json}\n"))?)
+}
+
+/// How it went with a station, for a person.
+fn station_shown(told: &Told) -> String {
+    let Told { station, set, changed, error, next, doubts } = told;
+    let mut text = String::new();
+    if let Some(error) = error {
+        let _ = writeln!(text, "{station}: error: {error}");
+    } else if let (true, Some(set)) = (changed, set) {
+        let _ = writeln!(text, "{station}: published routing {set}.");
+    }
+    if let Some(next) = next {
+        let _ = writeln!(text, "{station}: {next}");
+    }
+    for doubt in doubts {
+        let _ = writeln!(text, "{station}: warning: {doubt}");
+    }
+    text
 }
 
 /// The result for a person.

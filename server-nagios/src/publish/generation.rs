@@ -19,6 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -78,6 +79,12 @@ pub(crate) struct Entry {
     pub services: Vec<String>,
     /// Its definitions.
     pub definitions: Vec<String>,
+    /// The address that is probed.
+    #[serde(default)]
+    pub address: Option<IpAddr>,
+    /// Its services with the types of their definitions.
+    #[serde(default)]
+    pub types: BTreeMap<String, String>,
 }
 
 /// A host's part of a set.

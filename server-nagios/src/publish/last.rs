@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::stations::{self, Told};
 use super::{Error, Published, once};
 use crate::configuration::Configuration;
 use crate::durable;
@@ -20,6 +21,9 @@ pub struct LastPublish {
     /// Why nothing was published; none when something was, or nothing had to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// How it went with the stations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stations: Vec<Told>,
 }
 
 impl LastPublish {
@@ -42,16 +46,17 @@ impl LastPublish {
     }
 }
 
-/// Publishes once, and keeps how it went.
+/// Publishes once, to the engine and then to the stations, and keeps how it went.
 pub(super) fn recorded(
     paths: &Paths,
     configuration: &Configuration,
     confirm_removal: bool,
-) -> Result<Published, Error> {
+) -> (Result<Published, Error>, Vec<Told>) {
     let outcome = once(paths, configuration, confirm_removal);
+    let stations = stations::publish(paths, configuration);
     let error = outcome.as_ref().err().map(told);
-    LastPublish { at: Timestamp::now(), error }.store(paths);
-    outcome
+    LastPublish { at: Timestamp::now(), error, stations: stations.clone() }.store(paths);
+    (outcome, stations)
 }
 
 /// An error with its causes, in one text.

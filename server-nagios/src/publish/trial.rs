@@ -72,6 +72,13 @@ pub(crate) fn render(target: &dyn Engine, watched: &Watched) -> Result<Piece, Te
             groups: watched.host.groups(),
             services: watched.host.services.iter().map(crate::target::Service::label).collect(),
             definitions: watched.published.definitions.iter().map(|sent| sent.name.clone()).collect(),
+            address: Some(watched.host.address),
+            types: watched
+                .host
+                .services
+                .iter()
+                .map(|service| (service.label(), service.kind.clone()))
+                .collect(),
         },
         origin: Origin::Rendered { configuration: file.text, published },
     })

@@ -18,14 +18,15 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::last::{recorded, told};
+use super::stations::Told as Station;
 use super::{Error, Published};
 use crate::Context;
 use crate::configuration::Configuration;
 use crate::durable;
 use crate::journal::Level;
 use crate::maintenance::downtimes::{self, Told};
-use crate::target::Engine;
 use crate::target::nagios::{self, Nagios};
+use crate::target::{Engine, STATIONS};
 
 /// How often everything is compared though nothing was heard of: for lost events, for hosts that expire, and for the
 /// engine's own configuration, which is not watched.
@@ -64,10 +65,12 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
         let started = Instant::now();
         let wait = match &configuration {
             Ok(configuration) => {
-                let outcome = recorded(&context.paths, configuration, false);
+                let (outcome, stations) = recorded(&context.paths, configuration, false);
                 journal.outcome(&outcome, started.elapsed());
+                journal.stations(&stations);
+                let untold = stations.iter().any(|told| told.error.is_some());
                 match outcome {
-                    Err(error) if error.may_pass() => {
+                    outcome if untold || outcome.as_ref().is_err_and(Error::may_pass) => {
                         let wait = retry;
                         retry = (retry * 2).min(RETRY_MAX);
                         wait
@@ -165,7 +168,8 @@ impl Watches {
         let folder = |path: &Path| path.parent().map(Path::to_owned);
         let folders = [Some(paths.registry()), folder(&paths.configuration()), Some(paths.host_overrides())];
         let folders = folders.into_iter().flatten().chain([own, shipped]);
-        let wanted = wanted.into_iter().chain(folders).collect();
+        let stations = STATIONS.iter().flat_map(|kind| paths.templates(kind.name));
+        let wanted = wanted.into_iter().chain(folders).chain(stations).collect();
         Ok(Self { watcher, wanted, watched: Vec::new() })
     }
 
@@ -206,6 +210,8 @@ fn is_change(event: &Event) -> bool {
 struct Journal {
     /// The last failure, which is not said again until something else happens.
     failure: Option<String>,
+    /// The last failure of a station, likewise.
+    untold: Option<String>,
     /// The last failure to tell the engine of maintenance, likewise.
     deaf: Option<String>,
 }
@@ -249,6 +255,22 @@ impl Journal {
             }
             Err(error) => self.failure(&told(error)),
         }
+    }
+
+    fn stations(&mut self, stations: &[Station]) {
+        let untold = stations.iter().find_map(|told| Some((&told.station, told.error.as_ref()?)));
+        for told in stations.iter().filter(|told| told.changed) {
+            let set = told.set.unwrap_or_default().to_string();
+            self.line(&[("event", "published"), ("station", &told.station), ("set", &set)]);
+            for doubt in told.doubts.iter().chain(&told.next) {
+                self.line(&[("event", "warning"), ("station", &told.station), ("reason", doubt)]);
+            }
+        }
+        let reason = untold.map(|(_, reason)| reason.clone());
+        if let Some((station, reason)) = untold.filter(|_| self.untold != reason) {
+            self.line(&[("event", "publish-failed"), ("station", station), ("reason", reason)]);
+        }
+        self.untold = reason;
     }
 
     fn maintenance(&mut self, told: &[Told], error: Option<&downtimes::Error>) {

@@ -82,6 +82,25 @@ impl Templates {
         })
     }
 
+    /// Where a rendered line came from: the file of a template of the administrator's, and its line, as far as it stands
+    /// there as it was rendered.
+    pub(super) fn origin(&self, name: &str, rendered: &str) -> Option<(PathBuf, usize)> {
+        let file = self.file(name)?;
+        let text = fs::read_to_string(file).ok()?;
+        let rendered = rendered.trim();
+        let whole = text.lines().position(|line| line.trim() == rendered);
+        // What is filled in parts the rest; the line of which most is left is the likeliest.
+        let left = |line: &str| {
+            let outside = line.split("{{").filter_map(|part| part.rsplit("}}").next()).map(str::trim);
+            outside.filter(|part| rendered.contains(part)).map(str::len).sum::<usize>()
+        };
+        let most = || {
+            let lines = text.lines().enumerate().map(|(at, line)| (left(line), std::cmp::Reverse(at)));
+            lines.max().filter(|(length, _)| *length > 0).map(|(_, at)| at.0)
+        };
+        Some((file.to_owned(), whole.or_else(most)? + 1))
+    }
+
     fn file(&self, name: &str) -> Option<&Path> {
         self.files.iter().find(|(known, _)| *known == name).map(|(_, file)| file.as_path())
     }

@@ -6,18 +6,15 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::main_file::MainFile;
 use crate::process;
+use crate::target::command::{self, TIME_MAX};
 use crate::target::{Activation, Running};
 
-/// How long a reload may take. 100,000 services take Nagios about a second on an idle machine, and a good set must not be
-/// taken back because the machine is busy.
-const TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a process that has just read everything is watched before we believe that it stays.
 const STEADY: Duration = Duration::from_millis(200);
 
@@ -145,7 +142,7 @@ impl Process {
         let cache = self.object_cache()?;
         let before = identity(&cache);
         if let Some(command) = &self.reload_command {
-            run(command)?;
+            command::run("reload-command", command, &[])?;
         } else {
             let process = self.find().map_err(|Missing { certain, reason }| {
                 let what =
@@ -195,31 +192,6 @@ impl Process {
     }
 }
 
-/// Runs the administrator's command.
-fn run(command: &str) -> Result<(), String> {
-    let mut child = Command::new("/bin/sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("cannot run the reload-command `{command}`: {error}"))?;
-    let deadline = Instant::now() + TIME_MAX;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("the reload-command `{command}` failed: {status}")),
-            Err(error) => return Err(format!("cannot wait for the reload-command `{command}`: {error}")),
-            Ok(None) if Instant::now() > deadline => {
-                // Both can only fail when it has just ended by itself.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("the reload-command `{command}` did not come to an end"));
-            }
-            Ok(None) => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
-}
-
 /// A file as it was last written.
 #[derive(Debug, PartialEq, Eq)]
 struct Identity {
@@ -235,6 +207,8 @@ fn identity(path: &Path) -> Option<Identity> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     fn beside_a_lock_file_that_cannot_be_read(folder: &Path) -> Process {

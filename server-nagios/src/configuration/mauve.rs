@@ -1,0 +1,619 @@
+//! The sections of `server.conf` about an alert station: `[mauve]`, and who is told of what, `[notify NAME]`.
+//!
+//! The first section that fits an alert decides, as in the station itself, so that their order is their precedence and
+//! nothing else has to be weighed. A section says who is told, how often and when; where others are told of the same at
+//! other times or later, `[notify NAME/MORE]` says so, which is about what `[notify NAME]` is about.
+//!
+//! What can be known here is judged here: a person that nobody declared is passed over by the station in silence.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use monitoring_info::diagnostic::{Problem, suggestion};
+use monitoring_info::host::{HostName, Tag, quoted};
+use monitoring_info::ini::{Entry, Section, Source};
+use monitoring_info::service::{KINDS, Kind};
+use monitoring_info::value::Invalid;
+
+use super::form::{
+    DURATION_FORM, DURATION_OR_NEVER_FORM, PATH_FORM, duration, duration_or_never, list, path,
+};
+use super::times::{self, When};
+use super::{Key, unknown};
+
+/// The longest name of a person and of a group, in characters: a column of the station's database.
+pub const NAME_MAX: usize = 50;
+
+/// An alert station and what it shall do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mauve {
+    /// Where alerts are sent to; none: where `mauvesend` sends them by itself.
+    pub destination: Vec<String>,
+    /// Under which name; none: the machine's.
+    pub source: Option<String>,
+    /// The people and lists of people that the station knows.
+    pub people: Vec<String>,
+    /// A command for the shell that takes the routing to the station and restarts it; none: a person does.
+    pub activate_command: Option<String>,
+    /// The program that sends alerts.
+    pub mauvesend: PathBuf,
+    /// Who is told of what, by precedence.
+    pub routes: Vec<Route>,
+}
+
+/// Alerts, and who is told of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Route {
+    /// What the station calls it.
+    pub name: String,
+    /// Alerts of hosts with one of these tags; none: of any.
+    pub tags: Vec<String>,
+    /// Alerts of services of one of these types, and of hosts that have one; none: any.
+    pub types: Vec<String>,
+    /// Alerts of these hosts; none: of any.
+    pub hosts: Vec<String>,
+    /// How pressing they are.
+    pub level: Level,
+    /// Who is told.
+    pub telling: Vec<Telling>,
+}
+
+impl Route {
+    /// Whether it is about every alert.
+    #[must_use]
+    pub fn fits_all(&self) -> bool {
+        self.tags.is_empty() && self.types.is_empty() && self.hosts.is_empty()
+    }
+}
+
+/// How pressing an alert is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Whenever somebody looks.
+    Low,
+    /// Soon.
+    #[default]
+    Normal,
+    /// Now.
+    Urgent,
+}
+
+/// Who is told, how often and when.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Telling {
+    /// People and lists of people.
+    pub people: Vec<String>,
+    /// How often, as long as nobody has acknowledged it; none: once.
+    pub every: Option<Duration>,
+    /// At which times.
+    pub during: When,
+    /// Only when nobody has acknowledged it for so long.
+    pub after: Option<Duration>,
+}
+
+/// A section `[notify …]` while it is read.
+#[derive(Debug, Clone, Default)]
+pub struct Notify {
+    route: Route,
+    telling: Telling,
+}
+
+const ALERTS_OF: &str = "names joined by commas, or nothing for any";
+
+/// Every key of `[mauve]`, in the order of the documentation.
+pub static MAUVE_KEYS: &[Key<Mauve>] = &[
+    Key {
+        name: "people",
+        form: "names joined by commas, or nothing",
+        default: "",
+        summary: "the people, and lists of people, that the station's own configuration declares: whom `[notify …]` may \
+                  name. The station passes over one that it does not know, and says nothing",
+        set: |to, text| list(text, person).map(|value| to.people = value),
+    },
+    Key {
+        name: "destination",
+        form: "hosts, addresses, or either with a port, joined by commas, or nothing",
+        default: "",
+        summary: "where alerts are sent to, one copy to each; nothing: where mauvesend sends them by itself \
+                  (/etc/mauvealert/mauvesend.destination)",
+        set: |to, text| list(text, destination).map(|value| to.destination = value),
+    },
+    Key {
+        name: "source",
+        form: "a name of letters, digits and ._:/@+-, or nothing",
+        default: "",
+        summary: "under which name Nagios sends alerts; nothing: the machine's. A change leaves raised alerts of the old \
+                  name behind",
+        set: |to, text| source(text).map(|value| to.source = value),
+    },
+    Key {
+        name: "activate-command",
+        form: "a command for the shell, or nothing",
+        default: "",
+        summary: "takes a new routing to the station and restarts it; in it, $ROUTING is the folder of the files. Nothing: \
+                  a person does, and is told so",
+        set: |to, text| {
+            to.activate_command = Some(text.to_owned()).filter(|text| !text.is_empty());
+            Ok(())
+        },
+    },
+    Key {
+        name: "mauvesend",
+        form: PATH_FORM,
+        default: "/usr/bin/mauvesend",
+        summary: "the program that sends alerts",
+        set: |to, text| path(text).map(|value| to.mauvesend = value),
+    },
+];
+
+/// Every key of `[notify NAME]`, in the order of the documentation. The first ones say what it is about.
+pub static NOTIFY_KEYS: &[Key<Notify>] = &[
+    Key {
+        name: "tags",
+        form: ALERTS_OF,
+        default: "",
+        summary: "alerts of hosts with one of these tags",
+        set: |to, text| list(text, tag).map(|value| to.route.tags = value),
+    },
+    Key {
+        name: "types",
+        form: ALERTS_OF,
+        default: "",
+        summary: "alerts of services of one of these types, and of hosts that have such a service",
+        set: |to, text| list(text, kind).map(|value| to.route.types = value),
+    },
+    Key {
+        name: "hosts",
+        form: ALERTS_OF,
+        default: "",
+        summary: "alerts of these hosts",
+        set: |to, text| list(text, host).map(|value| to.route.hosts = value),
+    },
+    Key {
+        name: "level",
+        form: "urgent, normal or low",
+        default: "normal",
+        summary: "how pressing they are; what a person gets then, a mail or a call, the station's own configuration says",
+        set: |to, text| level(text).map(|value| to.route.level = value),
+    },
+    Key {
+        name: "people",
+        form: "names joined by commas",
+        default: "",
+        summary: "who is told, out of `people` of [mauve]",
+        set: |to, text| list(text, person).map(|value| to.telling.people = value),
+    },
+    Key {
+        name: "every",
+        form: DURATION_OR_NEVER_FORM,
+        default: "1h",
+        summary: "how often, as long as nobody has acknowledged it; never: once",
+        set: |to, text| duration_or_never(text).map(|value| to.telling.every = value),
+    },
+    Key {
+        name: "during",
+        form: times::FORM,
+        default: "",
+        summary: "at which hours; who is to be told of something at another hour is told when the next of these begins. \
+                  A night belongs to the day that it begins on",
+        set: |to, text| times::parse(text).map(|value| to.telling.during = value),
+    },
+    Key {
+        name: "after",
+        form: "a duration like `30m`, or nothing",
+        default: "",
+        summary: "only once nobody has acknowledged it for so long",
+        set: |to, text| {
+            to.telling.after = if text.is_empty() { None } else { Some(duration(text).map_err(after)?) };
+            Ok(())
+        },
+    },
+];
+
+/// How many of [`NOTIFY_KEYS`] say what a section is about.
+const ABOUT: usize = 4;
+
+fn after(invalid: Invalid) -> Invalid {
+    Invalid::new(invalid.message, format!("give {DURATION_FORM}, or nothing"))
+}
+
+fn name(text: &str, noun: &str) -> Result<String, Invalid> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
+    if text.chars().count() > NAME_MAX {
+        return Err(Invalid::new(
+            format!(
+                "{} is {} characters long, and the station keeps {NAME_MAX}",
+                quoted(text),
+                text.chars().count()
+            ),
+            "give it a shorter name",
+        ));
+    }
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(sound) {
+        return Ok(text.to_owned());
+    }
+    Err(Invalid::new(
+        format!("{} is no name of {noun}", quoted(text)),
+        "use letters, digits and ._@+-, with a letter or digit first",
+    ))
+}
+
+fn person(text: &str) -> Result<String, Invalid> {
+    name(text, "a person")
+}
+
+fn tag(text: &str) -> Result<String, Invalid> {
+    text.parse::<Tag>().map(|tag| tag.to_string()).map_err(|error| Invalid::new(error.message, error.help))
+}
+
+fn host(text: &str) -> Result<String, Invalid> {
+    text.parse::<HostName>()
+        .map(|host| host.to_string())
+        .map_err(|error| Invalid::new(error.message, error.help))
+}
+
+fn kind(text: &str) -> Result<String, Invalid> {
+    if Kind::named(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let names = || KINDS.iter().map(|kind| kind.name);
+    let help = match suggestion(text, names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the types are {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    Err(Invalid::new(format!("{} is no type of a service", quoted(text)), help))
+}
+
+fn level(text: &str) -> Result<Level, Invalid> {
+    match text {
+        "urgent" => Ok(Level::Urgent),
+        "normal" => Ok(Level::Normal),
+        "low" => Ok(Level::Low),
+        _ => Err(Invalid::new(format!("{} is no level", quoted(text)), "write `urgent`, `normal` or `low`")),
+    }
+}
+
+fn destination(text: &str) -> Result<String, Invalid> {
+    use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+    let port = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
+    let bracketed = || text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let named = || match text.split_once(':') {
+        Some((host, number)) => host.parse::<HostName>().is_ok() && port(number),
+        None => text.parse::<HostName>().is_ok(),
+    };
+    let sound = text.parse::<SocketAddr>().is_ok_and(|address| address.port() > 0)
+        || text.parse::<IpAddr>().is_ok()
+        || bracketed().is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
+        || named();
+    // A bare one of version 6 would be taken for a host and a port.
+    match text.parse::<Ipv6Addr>() {
+        Ok(address) => Ok(format!("[{address}]")),
+        Err(_) if sound => Ok(text.to_owned()),
+        Err(_) => Err(Invalid::new(
+            format!("{} is no destination", quoted(text)),
+            "give hosts and addresses like `alert.example.org`, `alert.example.org:32741`, `192.0.2.1` or \
+             `[2001:db8::1]:32741`",
+        )),
+    }
+}
+
+fn source(text: &str) -> Result<Option<String>, Invalid> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "._:/@+-".contains(c);
+    if text.len() <= 255 && text.chars().all(sound) && !text.starts_with('-') {
+        return Ok(Some(text.to_owned()).filter(|text| !text.is_empty()));
+    }
+    Err(Invalid::new(
+        format!("{} cannot be the name of a source", quoted(text)),
+        "use at most 255 letters, digits and ._:/@+-, and not - first",
+    ))
+}
+
+/// What the sections say, with what is wrong with them. None: there is no `[mauve]`.
+pub(super) fn parse(sections: &[Section], text: &str) -> (Option<Mauve>, Vec<Problem>) {
+    let mut reading = Reading { source: Source::new(text), problems: Vec::new() };
+    let mut mauve = None;
+    let mut routes = Vec::new();
+    for section in sections {
+        if section.name == "mauve" {
+            mauve = Some(reading.section(section, MAUVE_KEYS, MAUVE_KEYS));
+        } else if let Some(name) =
+            section.name.strip_prefix("notify").filter(|rest| rest.starts_with([' ', '\t']))
+        {
+            reading.notify(section, name.trim(), &mut routes);
+        } else {
+            reading.refuse(section, None, unknown_section(&section.name));
+        }
+    }
+    let declared = mauve.as_ref().map(|mauve: &Mauve| mauve.people.as_slice());
+    for (section, _) in &routes {
+        reading.strangers(section, declared);
+    }
+    let mut mauve = mauve;
+    if let Some(mauve) = &mut mauve {
+        for (section, Notify { route, telling }) in routes {
+            if section.name.contains('/') {
+                if let Some(route) = mauve.routes.last_mut() {
+                    route.telling.push(telling);
+                }
+            } else {
+                mauve.routes.push(Route { telling: vec![telling], ..route });
+            }
+        }
+    } else if let Some((first, _)) = routes.first() {
+        let invalid = Invalid::new(
+            format!("there is no section [mauve], and {} is about its station", quoted(&first.name)),
+            "add `[mauve]` with `people = …`",
+        );
+        reading.refuse(first, None, invalid);
+    }
+    (mauve, reading.problems)
+}
+
+fn unknown_section(name: &str) -> Invalid {
+    let help = match name {
+        "notify" => "give it a name, like `[notify databases]`",
+        _ if suggestion(name, ["mauve"]).is_some() => "did you mean `[mauve]`?",
+        _ => "the sections are `[mauve]` and `[notify NAME]`; every other key stands before them",
+    };
+    Invalid::new(format!("unknown section {}", quoted(name)), help)
+}
+
+struct Reading<'a> {
+    source: Source<'a>,
+    problems: Vec<Problem>,
+}
+
+impl Reading<'_> {
+    /// Reads a section into what its keys set; `allowed` of them may stand here.
+    fn section<T: Default>(&mut self, section: &Section, keys: &[Key<T>], allowed: &[Key<T>]) -> T {
+        let mut into = T::default();
+        for key in keys {
+            let sound = (key.set)(&mut into, key.default).is_ok();
+            debug_assert!(sound, "the default of {} is no value of it", key.name);
+        }
+        for entry in &section.entries {
+            let Some(key) = allowed.iter().find(|key| key.name == entry.key) else {
+                let elsewhere = keys.iter().any(|key| key.name == entry.key);
+                self.misplaced(section, entry, allowed, elsewhere);
+                continue;
+            };
+            if let Err(invalid) = (key.set)(&mut into, &entry.value) {
+                let message = format!("the value of `{}` is wrong: {}", key.name, invalid.message);
+                self.refuse(section, Some(entry), Invalid::new(message, invalid.help));
+            }
+        }
+        into
+    }
+
+    fn misplaced<T>(&mut self, section: &Section, entry: &Entry, allowed: &[Key<T>], elsewhere: bool) {
+        let problem = if elsewhere {
+            let parent = section.name.split_once('/').map_or(section.name.as_str(), |(parent, _)| parent);
+            Problem::error(format!(
+                "`{}` says what [{parent}] is about, and this section adds to it",
+                entry.key
+            ))
+            .help(format!("say it in [{parent}], or begin a section [notify …] of its own"))
+        } else if super::KEYS.iter().any(|key| key.name == entry.key) {
+            Problem::error(format!("`{}` is no key of [{}]", entry.key, section.name))
+                .help("put the line before the first section")
+        } else {
+            unknown(&entry.key, allowed.iter().map(|key| key.name))
+        };
+        self.problems.push(problem.at(self.source.place(entry.key_place)));
+    }
+
+    fn notify<'s>(&mut self, section: &'s Section, title: &str, routes: &mut Vec<(&'s Section, Notify)>) {
+        let (own, more) = title.split_once('/').map_or((title, None), |(own, more)| (own, Some(more)));
+        for part in [Some(own), more].into_iter().flatten() {
+            if let Err(invalid) = name(part, "a section") {
+                self.refuse(section, None, invalid);
+                return;
+            }
+        }
+        let parent = routes.iter().rev().find(|(_, notify)| !notify.route.name.is_empty());
+        if more.is_some() && parent.is_none_or(|(_, notify)| notify.route.name != own) {
+            let invalid = Invalid::new(
+                format!("{} does not follow [notify {own}]", quoted(&section.name)),
+                format!("it says who else is told of what [notify {own}] is about; put it behind that"),
+            );
+            self.refuse(section, None, invalid);
+            return;
+        }
+        let all = routes.iter().find(|(_, notify)| !notify.route.name.is_empty() && notify.route.fits_all());
+        if let Some((all, _)) = all.filter(|_| more.is_none()) {
+            let invalid = Invalid::new(
+                format!("[{}] is never reached: [{}] before it is about every alert", section.name, all.name),
+                "the first section that fits decides; put that one last, or say what it is about",
+            );
+            self.refuse(section, None, invalid);
+        }
+        let allowed = if more.is_some() { &NOTIFY_KEYS[ABOUT..] } else { NOTIFY_KEYS };
+        let mut notify = self.section(section, NOTIFY_KEYS, allowed);
+        if notify.telling.people.is_empty() && !section.entries.iter().any(|entry| entry.key == "people") {
+            let invalid = Invalid::new(format!("[{}] tells nobody", section.name), "add `people = …`");
+            self.refuse(section, None, invalid);
+        }
+        if more.is_none() {
+            own.clone_into(&mut notify.route.name);
+        }
+        routes.push((section, notify));
+    }
+
+    /// Names people that nobody declared.
+    fn strangers(&mut self, section: &Section, declared: Option<&[String]>) {
+        let (Some(declared), Some(entry)) =
+            (declared, section.entries.iter().find(|entry| entry.key == "people"))
+        else {
+            return;
+        };
+        let known = || declared.iter().map(String::as_str);
+        let Ok(people) = list(&entry.value, person) else { return };
+        if people.is_empty() {
+            let invalid = Invalid::new(format!("[{}] tells nobody", section.name), "name somebody");
+            self.refuse(section, Some(entry), invalid);
+        }
+        for stranger in people.iter().filter(|person| !declared.contains(person)) {
+            let help = match suggestion(stranger, known()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "add them to `people` in [mauve], and to the station's own configuration".to_owned(),
+            };
+            let message = format!("{} is not among the `people` of [mauve]", quoted(stranger));
+            self.refuse(section, Some(entry), Invalid::new(message, help));
+        }
+    }
+
+    /// At an entry's value, or at the section's name.
+    fn refuse(&mut self, section: &Section, entry: Option<&Entry>, invalid: Invalid) {
+        let spot = entry.map_or(section.place, |entry| entry.value_place);
+        self.problems.push(Problem::error(invalid.message).help(invalid.help).at(self.source.place(spot)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Configuration;
+    use super::*;
+
+    const GOOD: &str = "quiet = 1s\n\n[mauve]\npeople = alice, bob, boss, on-call\ndestination = alert.example.org, ::1, \
+                        192.0.2.1:99\n\n[notify databases]\ntags = customer-a\ntypes = ldap, tcp\nlevel = urgent\n\
+                        people = alice, on-call\nevery = 15m\n\n[notify databases/boss]\npeople = boss\nevery = never\n\
+                        during = mon-fri 9-17\nafter = 1h\n\n[notify rest]\npeople = bob\n";
+
+    fn told(text: &str) -> Vec<String> {
+        let problems = match Configuration::parse("server.conf", text.as_bytes()) {
+            Ok(read) => panic!("{text} was taken: {:?}", read.mauve),
+            Err(problems) => problems,
+        };
+        let told = |problem: &Problem| {
+            let line = problem.place.as_ref().unwrap().line;
+            format!("{line}: {} ({})", problem.message, problem.help.as_deref().unwrap())
+        };
+        problems.iter().map(told).collect()
+    }
+
+    #[test]
+    fn who_is_told_of_what_is_read_in_order() {
+        let mauve = Configuration::parse("server.conf", GOOD.as_bytes()).unwrap().mauve.unwrap();
+        assert_eq!(mauve.destination, ["alert.example.org", "[::1]", "192.0.2.1:99"]);
+        assert_eq!(mauve.mauvesend, PathBuf::from("/usr/bin/mauvesend"));
+        let [databases, rest] = mauve.routes.as_slice() else { panic!("{:?}", mauve.routes) };
+        assert_eq!((databases.name.as_str(), databases.level), ("databases", Level::Urgent));
+        assert_eq!(databases.types, ["ldap", "tcp"]);
+        let [own, boss] = databases.telling.as_slice() else { panic!("{:?}", databases.telling) };
+        assert_eq!(own.people, ["alice", "on-call"]);
+        assert_eq!((own.every, own.during, own.after), (Some(Duration::from_secs(900)), When::Always, None));
+        assert_eq!((boss.every, boss.after), (None, Some(Duration::from_secs(3600))));
+        assert!(matches!(boss.during, When::Week(_)));
+        assert!(rest.fits_all() && !databases.fits_all());
+        assert_eq!(rest.telling[0].every, Some(Duration::from_secs(3600)), "the default");
+        assert_eq!(Configuration::parse("server.conf", b"quiet = 1s\n").unwrap().mauve, None);
+        let bare = Configuration::parse("server.conf", b"[mauve]\n").unwrap().mauve.unwrap();
+        assert!(bare.routes.is_empty() && bare.people.is_empty() && bare.source.is_none());
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_line_and_what_would_be_right() {
+        let faults = [
+            ("databases]\ntags", "databases]\ntag", "8: unknown key `tag` (did you mean `tags`?)"),
+            (
+                "ldap, tcp",
+                "ldap, tpc",
+                "9: the value of `types` is wrong: `tpc` is no type of a service (did you mean `tcp`?)",
+            ),
+            ("customer-a", "a b", "8: the value of `tags` is wrong: `a b` cannot be a tag"),
+            (
+                "alice, on-call",
+                "alise",
+                "11: `alise` is not among the `people` of [mauve] (did you mean `alice`?)",
+            ),
+            (
+                "alice, on-call",
+                "zoe",
+                "11: `zoe` is not among the `people` of [mauve] (add them to `people` in [mauve], and to the station's own \
+                 configuration)",
+            ),
+            ("= alice, on-call", "=", "11: [notify databases] tells nobody (name somebody)"),
+            ("people = bob", "level = low", "20: [notify rest] tells nobody (add `people = …`)"),
+            (
+                "urgent",
+                "high",
+                "10: the value of `level` is wrong: `high` is no level (write `urgent`, `normal` or `low`)",
+            ),
+            (
+                "9-17",
+                "9-37",
+                "17: the value of `during` is wrong: `9-37` is no time of the day (give whole hours",
+            ),
+            ("15m", "15", "12: the value of `every` is wrong: `15` is no duration"),
+            ("after = 1h", "after = 1", "18: the value of `after` is wrong: `1` is no duration"),
+            (
+                "after = 1h",
+                "level = low",
+                "18: `level` says what [notify databases] is about, and this section adds to it (say it in [notify \
+                 databases], or begin a section [notify …] of its own)",
+            ),
+            (
+                "databases/boss",
+                "database/boss",
+                "14: `notify database/boss` does not follow [notify database]",
+            ),
+            (
+                "[notify rest]",
+                "[notify]",
+                "20: unknown section `notify` (give it a name, like `[notify databases]`)",
+            ),
+            ("[notify rest]", "[notify re'st]", "20: `re'st` is no name of a section"),
+            ("[mauve]", "[mauv]", "3: unknown section `mauv` (did you mean `[mauve]`?)"),
+            (
+                "[mauve]",
+                "[mauve]\nquiet = 2s",
+                "4: `quiet` is no key of [mauve] (put the line before the first section)",
+            ),
+            (
+                "192.0.2.1:99",
+                "192.0.2.1:0",
+                "5: the value of `destination` is wrong: `192.0.2.1:0` is no destination",
+            ),
+            (
+                "people = bob\n",
+                "people = bob\n[notify more]\ntags = a\npeople = bob\n",
+                "22: [notify more] is never reached: [notify rest] before it is about every alert",
+            ),
+        ];
+        for (from, to, expected) in faults {
+            assert!(GOOD.contains(from), "{from}");
+            let told = told(&GOOD.replacen(from, to, 1));
+            assert!(told.iter().any(|line| line.starts_with(expected)), "{expected}\n{told:#?}");
+        }
+        let long = "x".repeat(51);
+        let told = told(&GOOD.replace("rest", &long));
+        assert!(
+            told[0].ends_with("is 51 characters long, and the station keeps 50 (give it a shorter name)"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn sections_about_a_station_need_one() {
+        let told = told("[notify x]\npeople = a\n");
+        assert_eq!(
+            told,
+            [
+                "1: there is no section [mauve], and `notify x` is about its station (add `[mauve]` with `people = …`)"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_documented_defaults_are_in_force() {
+        let mut bare = Mauve::default();
+        for key in MAUVE_KEYS {
+            assert!((key.set)(&mut bare, key.default).is_ok(), "{}", key.name);
+        }
+        let mut notify = Notify::default();
+        for key in NOTIFY_KEYS {
+            assert!((key.set)(&mut notify, key.default).is_ok(), "{}", key.name);
+        }
+        assert_eq!(NOTIFY_KEYS[ABOUT].name, "people");
+    }
+}
