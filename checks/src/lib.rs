@@ -5,6 +5,8 @@
 //! file that only the server and the engine's group can read; then the program that does the job, of monitoring-plugins or
 //! one of those below, takes this process's place (`execve`), and its exit status and output are the answer.
 //!
+//! `notify_mauve` is no probe: Nagios runs it to tell an alert station what it has found ([`notification`]).
+//!
 //! Each program is a module with a `run`; what it is asked is `command_line`, what it says is [`answer`]. Those that connect
 //! to something share one way to do so: [`deadline`], [`connection`], [`tls`], [`dialogue`], [`protocol`].
 //!
@@ -22,6 +24,7 @@ mod freshness;
 pub mod greeting;
 pub mod mailflow;
 mod manual;
+pub mod notification;
 mod program;
 pub mod protocol;
 mod published;

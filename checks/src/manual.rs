@@ -96,6 +96,12 @@ static PAGES: &[Page] = &[
         ],
         files: &[],
     },
+    Page {
+        program: "notify_mauve",
+        examples: &["notify_mauve --to alert.example.org --source nagios.example.org \
+             PROBLEM,www.example.org,apache2,CRITICAL,0,refused,,,"],
+        files: &[],
+    },
 ];
 
 /// The exit statuses, which are the states of the monitoring-plugins guidelines, and what they say of what was looked at.

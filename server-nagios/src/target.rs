@@ -372,8 +372,11 @@ pub struct StationKind {
     /// What people call it.
     pub title: &'static str,
     /// The station that the administrator has of this kind; none: there is none.
-    pub load: fn(&Paths, &Configuration) -> Option<Result<Box<dyn Station>, TemplateError>>,
+    pub load: fn(&Paths, &Configuration) -> Option<LoadedStation>,
 }
+
+/// A station whose templates were read.
+pub type LoadedStation = Result<Box<dyn Station>, TemplateError>;
 
 /// Every kind of station.
 pub static STATIONS: &[StationKind] = &[mauve::STATION];

@@ -84,6 +84,16 @@ impl Site {
         })
     }
 
+    /// Adds lines to the end of `server.conf`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn configure(&self, lines: &str) -> Result<()> {
+        let path = self.root().join("etc/auto-monitor-server-nagios/server.conf");
+        let text = fs::read_to_string(&path)? + lines;
+        Ok(fs::write(path, text)?)
+    }
+
     /// The site's folder.
     #[must_use]
     pub fn folder(&self) -> &Path {

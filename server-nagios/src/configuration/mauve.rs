@@ -328,7 +328,6 @@ pub(super) fn parse(sections: &[Section], text: &str) -> (Option<Mauve>, Vec<Pro
     for (section, _) in &routes {
         reading.strangers(section, declared);
     }
-    let mut mauve = mauve;
     if let Some(mauve) = &mut mauve {
         for (section, Notify { route, telling }) in routes {
             if section.name.contains('/') {

@@ -56,6 +56,7 @@ pub struct Told {
 
 /// Publishes to every station that the administrator has, and takes back what was published to those that they have no
 /// longer.
+#[must_use]
 pub fn publish(paths: &Paths, configuration: &Configuration) -> Vec<Told> {
     STATIONS.iter().filter_map(|kind| one(paths, configuration, kind)).collect()
 }

@@ -51,10 +51,11 @@ pub const NAME: &str = "nagios";
 /// A command that is defined by us alone, by which our set is recognised in Nagios's object cache.
 const MARK: &str = "auto-monitor-service";
 /// The templates, as they are shipped.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 4] = [
     (BASE, include_str!("../../../templates/nagios/base.cfg.hbs")),
     (HOST, include_str!("../../../templates/nagios/host.cfg.hbs")),
     (HOSTGROUPS, include_str!("../../../templates/nagios/hostgroups.cfg.hbs")),
+    (MAUVE, include_str!("../../../templates/nagios/mauve.cfg.hbs")),
 ];
 /// Commands, and the templates that all hosts and services use.
 const BASE: &str = "base.cfg";
@@ -62,6 +63,10 @@ const BASE: &str = "base.cfg";
 const HOST: &str = "host.cfg";
 /// The groups.
 const HOSTGROUPS: &str = "hostgroups.cfg";
+/// What is told to an alert station.
+const MAUVE: &str = "mauve.cfg";
+/// The contact that is an alert station, which hears of everything.
+const STATION: &str = "auto-monitor-mauve";
 /// The longest part of a definition's file name that is shown; Nagios's web pages have narrow columns.
 const FILE_SHOWN_MAX: usize = 200;
 
@@ -77,6 +82,8 @@ pub struct Nagios {
     configuration: Configuration,
     templates: Templates,
     check_command: String,
+    /// The command that tells an alert station; none: there is no station.
+    notify_command: Option<String>,
     /// Nagios's unit of intervals, in seconds.
     interval_length: u64,
 }
@@ -97,15 +104,23 @@ impl Nagios {
     ) -> Result<Self, TemplateError> {
         let templates = Templates::load(&SHIPPED, escape::escape, &paths.templates(NAME), template)?;
         let check_command = check_command::of(paths, configuration)?;
+        let notify_command = check_command::notifying(configuration)?;
         // Where the main file cannot be read, verifying says so.
         let interval_length = MainFile::read(&paths.rooted(&configuration.nagios_configuration))
             .map_or(INTERVAL_LENGTH, |file| file.interval_length());
         let (paths, configuration) = (paths.clone(), configuration.clone());
-        Ok(Self { paths, configuration, templates, check_command, interval_length })
+        Ok(Self { paths, configuration, templates, check_command, notify_command, interval_length })
     }
 
     fn names_contacts(&self) -> bool {
-        !self.configuration.contacts.is_empty() || !self.configuration.contact_groups.is_empty()
+        !self.configuration.contacts.is_empty()
+            || !self.configuration.contact_groups.is_empty()
+            || self.configuration.mauve.is_some()
+    }
+
+    /// The contact that is an alert station, where there is one.
+    fn station(&self) -> Option<&'static str> {
+        self.notify_command.as_ref().map(|_| STATION)
     }
 
     fn main_file(&self) -> PathBuf {
@@ -253,7 +268,8 @@ impl Nagios {
             kind: &service.kind,
             file: service.file.chars().take(FILE_SHOWN_MAX).collect(),
         });
-        let (contacts, contact_groups) = in_place(&host.say.contacts, &host.say.contact_groups);
+        let (contacts, contact_groups) =
+            in_place(&host.say.contacts, &host.say.contact_groups, self.station());
         HostData {
             name: host.name.as_str(),
             address: host.address.to_string(),
@@ -274,10 +290,18 @@ impl Nagios {
     fn base_data(&self) -> serde_json::Value {
         serde_json::json!({
             "check_command": self.check_command,
-            "contacts": self.configuration.contacts.join(","),
+            "contacts": joined(&self.configuration.contacts, self.station()),
             "contact_groups": self.configuration.contact_groups.join(","),
             "templates_folder": self.templates.own_folder().display().to_string(),
             "hosts_folder": self.paths.host_overrides().display().to_string(),
+        })
+    }
+
+    fn mauve_data(&self, command: &str) -> serde_json::Value {
+        serde_json::json!({
+            "command": command,
+            "templates_folder": self.templates.own_folder().display().to_string(),
+            "server_conf": self.paths.configuration().display().to_string(),
         })
     }
 
@@ -337,13 +361,20 @@ impl Engine for Nagios {
     }
 
     fn render_shared(&self, groups: &BTreeSet<Group>) -> Result<Vec<File>, TemplateError> {
-        Ok(vec![
+        let mut files = vec![
             File { path: BASE.into(), text: self.templates.render(BASE, &self.base_data())? },
             File {
                 path: HOSTGROUPS.into(),
                 text: self.templates.render(HOSTGROUPS, &self.groups_data(groups))?,
             },
-        ])
+        ];
+        if let Some(command) = &self.notify_command {
+            files.push(File {
+                path: MAUVE.into(),
+                text: self.templates.render(MAUVE, &self.mauve_data(command))?,
+            });
+        }
+        Ok(files)
     }
 
     fn entry(&self, set: &Path) -> File {
@@ -394,6 +425,7 @@ impl Engine for Nagios {
         if file == self.paths.configuration() {
             configuration.contacts.clear();
             configuration.contact_groups.clear();
+            configuration.mauve = None;
         }
         Ok(Box::new(Self::except(&self.paths, &configuration, Some(file))?))
     }
@@ -446,14 +478,19 @@ fn gather(folder: &Path, link: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// The contacts and contact groups of a single host. Nagios would add those that are left out from the template, and
-/// `null` keeps it from that: the administrator names who is told of this host, not who is told of it too.
-fn in_place(contacts: &[String], groups: &[String]) -> (String, String) {
-    let list = |names: &[String]| if names.is_empty() { "null".to_owned() } else { names.join(",") };
+/// `null` keeps it from that: the administrator names who is told of this host, not who is told of it too. A station hears
+/// of every host, and decides itself.
+fn in_place(contacts: &[String], groups: &[String], station: Option<&str>) -> (String, String) {
+    let list = |names: String| if names.is_empty() { "null".to_owned() } else { names };
     if contacts.is_empty() && groups.is_empty() {
         (String::new(), String::new())
     } else {
-        (list(contacts), list(groups))
+        (list(joined(contacts, station)), list(groups.join(",")))
     }
+}
+
+fn joined(names: &[String], more: Option<&str>) -> String {
+    names.iter().map(String::as_str).chain(more).collect::<Vec<_>>().join(",")
 }
 
 /// A duration in Nagios's unit of so many seconds, with a fraction if need be.
@@ -497,7 +534,9 @@ mod tests {
             nagios.base_data(),
             serde_json::to_value(nagios.host_data(&host)).unwrap(),
             nagios.groups_data(&host.groups()),
+            nagios.mauve_data("notify_mauve"),
         ];
+        assert_eq!(given.len(), TEMPLATES.len());
         for ((template, documented), given) in TEMPLATES.iter().zip(given) {
             let documented: BTreeSet<&str> = documented.iter().map(|(name, _)| *name).collect();
             assert_eq!(documented, names(&given), "{template}");
@@ -518,6 +557,23 @@ mod tests {
             all.extend(value.as_array().and_then(|list| list.first()).map(names).into_iter().flatten());
         }
         all
+    }
+
+    #[test]
+    fn what_an_alert_station_is_told_is_rendered_as_reviewed() {
+        let paths = Paths::below(Path::new("/srv/site")).unwrap();
+        let text = "contacts = root\n[mauve]\ndestination = alert.example.org, ::1\nsource = n\n";
+        let configuration = Configuration::parse("server.conf", text.as_bytes()).unwrap();
+        let shared = Nagios::new(&paths, &configuration).unwrap().render_shared(&BTreeSet::new()).unwrap();
+        insta::assert_snapshot!("mauve", shared[2].text);
+        assert!(shared[0].text.contains("    contacts                root,auto-monitor-mauve\n"));
+        let own = |contacts: &[String]| in_place(contacts, &[], Some(STATION));
+        assert_eq!(own(&[]), (String::new(), String::new()), "as the template has it");
+        assert_eq!(own(&["boss".to_owned()]), ("boss,auto-monitor-mauve".to_owned(), "null".to_owned()));
+        let odd = text.replace("[mauve]\n", "[mauve]\nmauvesend = /opt/it's/mauvesend\n");
+        let configuration = Configuration::parse("server.conf", odd.as_bytes()).unwrap();
+        let error = Nagios::new(&paths, &configuration).unwrap_err().to_string();
+        assert!(error.contains("the path of mauvesend, /opt/it's/mauvesend, holds a character"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What may be written in the templates of Nagios, for the manual.
 
-use super::{BASE, HOST, HOSTGROUPS};
+use super::{BASE, HOST, HOSTGROUPS, MAUVE};
 
 /// What may be written in each template. A test holds it against what they are given.
 pub(crate) static TEMPLATES: &[(&str, &[(&str, &str)])] = &[
@@ -56,6 +56,14 @@ pub(crate) static TEMPLATES: &[(&str, &[(&str, &str)])] = &[
             ("name", "The group's name: auto-monitor-type-TYPE or auto-monitor-tag-TAG."),
             ("alias", "What it is, in words."),
             ("templates_folder", "The folder of the administrator's own templates."),
+        ],
+    ),
+    (
+        MAUVE,
+        &[
+            ("command", "The command line of notify_mauve, up to its last argument."),
+            ("templates_folder", "The folder of the administrator's own templates."),
+            ("server_conf", "The file server.conf, for the comment at the head."),
         ],
     ),
 ];
