@@ -76,6 +76,11 @@ pub enum Command {
     Publish(Publish),
     /// Show what a publish would change
     Diff(Output),
+    /// Tell the alert station that Nagios is alive; its silence is an alert
+    ///
+    /// A timer runs it every minute. The station raises an alert ten minutes after the last one; while Nagios does not run,
+    /// none is sent.
+    Heartbeat,
     /// Show what is run for a host or a service, and where every part of it comes from
     Explain(Explain),
     /// Look for faults of the installation, and say what to do about each

@@ -45,6 +45,7 @@ pub mod endpoint;
 pub mod enrolment;
 pub mod explain;
 pub mod generate;
+pub mod heartbeat;
 pub mod hosts;
 pub mod identity;
 pub mod journal;
@@ -182,6 +183,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Publish(arguments) => publish::publish(&context, arguments),
         Command::Diff(output) => diff::diff(&context, &output),
         Command::Explain(arguments) => explain::explain(&context, arguments),
+        Command::Heartbeat => heartbeat::heartbeat(&context),
         Command::Doctor(output) => doctor::doctor(&context, &output),
         Command::Status(output) => status::status(&context, &output),
     }

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use monitoring_info::host::{HostName, ServiceName};
 use serde::Serialize;
@@ -60,9 +61,12 @@ const TEMPLATES: [(&str, &str); 3] = [
 ];
 
 /// The id of the alert about a host itself.
-pub(crate) const HOST_ID: &str = "host";
+const HOST_ID: &str = "host";
 /// What the id of an alert about a service begins with.
-pub(crate) const SERVICE_ID: &str = "svc:";
+const SERVICE_ID: &str = "svc:";
+
+/// For how long the station waits for a heartbeat.
+const SILENCE: &str = "+10m";
 
 /// Mauve, as the administrator's configuration describes it.
 #[derive(Debug)]
@@ -169,10 +173,9 @@ impl Target for Mauve {
         let folder = self.paths.station(NAME).join("current");
         let Some(command) = &self.said.activate_command else {
             return Activation::Left {
-                next: format!(
-                    "restart the station: it reads {} only when it starts; or have `activate-command` in [mauve] do it",
-                    folder.display()
-                ),
+                next: "restart the station, which reads its routing only when it starts; or have `activate-command` in \
+                       [mauve] do it"
+                    .to_owned(),
             };
         };
         match command::run("activate-command", command, &[("ROUTING", folder.as_os_str())]) {
@@ -252,6 +255,26 @@ impl Station for Mauve {
         }
         doubts
     }
+}
+
+/// What tells the station that an engine is alive: an alert that is cleared, and will be raised unless this is said again.
+pub(crate) fn heartbeat(said: &Said, engine: &str) -> Command {
+    let source = source(said);
+    let mut command = Command::new(&said.mauvesend);
+    command
+        .args(&said.destination)
+        .arg(format!("--source={source}"))
+        .arg("--id=heartbeat")
+        .arg(format!("--subject={source}"))
+        .arg(format!("--summary={engine} is not heard from"))
+        .arg(format!(
+            "--detail=As long as {engine} runs there, this is cleared every minute: see whether the machine is up, and \
+             what <tt>auto-monitor-server heartbeat</tt> says on it."
+        ))
+        .arg("--clear=now")
+        .arg(format!("--raise={SILENCE}"))
+        .stdin(Stdio::null());
+    command
 }
 
 /// Under which name Nagios sends alerts.

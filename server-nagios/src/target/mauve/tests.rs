@@ -176,5 +176,5 @@ fn a_command_takes_the_routing_to_the_station() {
     let Activation::Left { next } = Mauve::new(&paths, &Said::default()).unwrap().activate() else {
         panic!()
     };
-    assert!(next.starts_with("restart the station: it reads "), "{next}");
+    assert!(next.starts_with("restart the station, "), "{next}");
 }
