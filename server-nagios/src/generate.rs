@@ -13,6 +13,7 @@ use monitoring_info::diagnostic::suggestion;
 use monitoring_info::reference::page::Page;
 
 use crate::cli::{Cli, Generate};
+use crate::configuration::mauve::{MAUVE_KEYS, NOTIFY_KEYS};
 use crate::target::nagios::TEMPLATES;
 use crate::{administrator, completion, configuration};
 
@@ -135,14 +136,29 @@ fn server_conf() -> Page {
     let mut page = Page::new("auto-monitor-server.conf", 5, "the configuration of the monitoring server");
     page.section("DESCRIPTION");
     page.text(
-        "`/etc/auto-monitor-server-nagios/server.conf` holds lines of the form `key = value`, without sections; `#` begins a \
-         comment on a line of its own. Every key may be left out. A key that does not exist is an error, and with an \
+        "`/etc/auto-monitor-server-nagios/server.conf` holds lines of the form `key = value`; `#` begins a comment on a \
+         line of its own. Every key may be left out. A key that does not exist is an error, and with an \
          error nothing is published: what Nagios has stays. Whatever is published takes effect with the next publish; \
          `listen` and `sshd` when the endpoint is started again.",
     );
-    for key in configuration::KEYS {
-        page.key(key.name, key.form, key.summary, Some(key.default));
-    }
+    keys(&mut page, configuration::KEYS);
+    page.section("AN ALERT STATION");
+    page.text(
+        "Two kinds of sections, which stand behind all of these keys, are about an alert station (Mauve): Nagios tells it of \
+         every problem, and it decides who hears of it. The station includes \
+         `/var/lib/auto-monitor-server-nagios/mauve/*.conf` in front of its own last group, and is restarted after a \
+         change.",
+    );
+    page.subsection("[mauve]");
+    keys(&mut page, MAUVE_KEYS);
+    page.subsection("[notify NAME]");
+    page.text(
+        "Who is told of what. The first section that fits an alert decides; in it, `tags`, `types` and `hosts` must all fit, \
+         each by one of its names. A section `[notify` NAME`/`MORE`]` behind it tells others of the same, with `people`, \
+         `every`, `during` and `after` of its own. An alert that no section fits goes to the last group of the station \
+         itself.",
+    );
+    keys(&mut page, NOTIFY_KEYS);
     page.section("EXAMPLE");
     page.text("A group that is told, a network of trusted hosts, and a shorter patience than usual:");
     page.literal(SERVER_CONF_EXAMPLE);
@@ -160,6 +176,12 @@ contact-groups = admins
 auto-approve = 192.0.2.0/24
 stale-after = 2d
 ";
+
+fn keys<T>(page: &mut Page, keys: &[configuration::Key<T>]) {
+    for key in keys {
+        page.key(key.name, key.form, key.summary, Some(key.default));
+    }
+}
 
 /// The page auto-monitor-server-host.conf(5).
 fn host_conf() -> Page {
@@ -257,8 +279,9 @@ mod tests {
     #[test]
     fn every_key_is_in_the_page_of_its_file() {
         let (server, host) = (text(&server_conf()), text(&host_conf()));
-        for key in configuration::KEYS {
-            assert!(server.contains(&format!("\n\\fB{}\\fR", key.name)), "{}", key.name);
+        let sections = MAUVE_KEYS.iter().map(|key| key.name).chain(NOTIFY_KEYS.iter().map(|key| key.name));
+        for key in configuration::KEYS.iter().map(|key| key.name).chain(sections) {
+            assert!(server.contains(&format!("\n\\fB{key}\\fR")), "{key}");
         }
         for key in administrator::KEYS {
             assert!(host.contains(&format!("\n\\fB{}\\fR", key.name)), "{}", key.name);
@@ -273,7 +296,7 @@ mod tests {
         let settings: Vec<&str> = shipped
             .lines()
             .map(|line| line.trim_start_matches('#'))
-            .filter(|line| line.contains(" = ") && !line.starts_with(' '))
+            .filter(|line| (line.contains(" = ") || line.starts_with('[')) && !line.starts_with(' '))
             .collect();
         assert!(settings.len() >= 4, "{settings:?}");
         configuration::Configuration::parse("server.conf", settings.join("\n").as_bytes()).unwrap();

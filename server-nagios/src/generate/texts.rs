@@ -75,6 +75,11 @@ pub(super) fn files() -> Vec<(PathBuf, &'static str)> {
         (paths.maintenance(), "What hosts have said of maintenance."),
         (paths.downtimes(), "What Nagios was told of it."),
         (paths.publications(), "What the last publish said of hosts that are not simply published."),
+        (
+            paths.station("mauve"),
+            "What an alert station includes: 10-people.conf, an example that is written once, 20-hosts.conf and \
+             30-groups.conf. The file published beside them changes when these do.",
+        ),
         (paths.generations(), "What was rendered lately, a folder for each publish."),
         (
             paths.current(),

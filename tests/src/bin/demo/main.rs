@@ -5,6 +5,7 @@
 
 mod story;
 
+use std::fs;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,13 @@ use auto_monitor_tests::expectation::Expectation;
 use auto_monitor_tests::process::{adopt_orphans, end_descendants};
 use auto_monitor_tests::service::{Greeter, ssh_server, web_server};
 use auto_monitor_tests::site::Site;
+use monitoring_info::published::STATE_DIR;
 
 const WEB: &str = "web1.example.org";
 const DATABASE: &str = "db1.example.org";
+/// Who is told of what.
+const ROUTING: &str = "[mauve]\npeople = alice, bob\n\n[notify web-servers]\ntypes = http\nlevel = urgent\n\
+                       people = alice\nevery = 15m\n\n[notify rest]\npeople = bob\nduring = mon-fri 9-17\n";
 /// How long Nagios may take to see what is so: a host is probed with 5 echo requests, a fault is tried 3 times.
 const VERDICT: Duration = Duration::from_secs(60);
 
@@ -125,7 +130,16 @@ fn demonstrate() -> Result<()> {
     let after = expected.wait(&mut site.nagios, VERDICT, story::progress(expected.count()))?;
     story::table(&after, &before);
 
-    story::chapter(8, "Who knows what");
+    story::chapter(8, "Who is told: the routing of an alert station");
+    site.configure(ROUTING)?;
+    story::file("server/etc/auto-monitor-server-nagios/server.conf, in the end", ROUTING);
+    story::run(&site.server(&["publish"]), 0)?;
+    let station = site.root().join(STATE_DIR).join("mauve");
+    let groups = fs::read_to_string(station.join("30-groups.conf"))?;
+    let first = groups.find("alert_group").map_or("", |at| &groups[at..]);
+    story::file("server/var/lib/auto-monitor-server-nagios/mauve/30-groups.conf", first);
+
+    story::chapter(9, "Who knows what");
     story::say("The next registration, with nothing changed, brings the server's word back to the host:");
     story::run(&web.client(&site, &["register"]), 0)?;
     story::run(&web.client(&site, &["status"]), 0)?;
