@@ -13,9 +13,10 @@
 //! From there on no shell is in the way either: this process becomes `mauvesend` (`execve`). Nagios runs notifications in
 //! its workers and does not wait; and a datagram waits for nobody.
 //!
-//! A station is told of every notification, again at each interval, since a datagram may be lost. It says `host` or
-//! `svc:SERVICE` of what, and in the summary nothing that changes from one time to the next. Who hears of it is the
-//! station's to decide.
+//! A station is told of every notification, again at each interval, since a datagram may be lost. The subject is the host,
+//! and the id `host@HOST` or `svc:SERVICE@HOST`: a station tells the alerts of a source apart by their ids alone, so that
+//! `svc:ssh` of two hosts would be one alert. In the summary is nothing that changes from one time to the next. Who hears of
+//! it is the station's to decide.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -24,6 +25,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use clap::Parser;
+use monitoring_info::fingerprint::hexadecimal;
+use sha2::{Digest as _, Sha256};
 
 use crate::answer::Answer;
 use crate::command_line;
@@ -33,6 +36,8 @@ use crate::command_line;
 const OUTPUT_MAX: usize = 8 * 1024;
 /// And of what a person has written.
 const COMMENT_MAX: usize = 1024;
+/// The longest id that a station keeps, in characters.
+const ID_MAX: usize = 256;
 /// How many texts Nagios says.
 const TEXTS: usize = 9;
 /// For how long nobody is told of what is under maintenance, unless its end is told before.
@@ -40,7 +45,7 @@ const SUPPRESSED: &str = "+1d";
 
 /// Tell the alert station Mauve what Nagios notifies
 ///
-/// Nagios runs it. It becomes mauvesend: a problem raises the alert `svc:SERVICE` or `host` of the host, a recovery clears
+/// Nagios runs it. It becomes mauvesend: a problem raises the alert `svc:SERVICE@HOST` or `host@HOST`, a recovery clears
 /// it; an acknowledgement is mentioned, and what is under maintenance is suppressed.
 #[derive(Debug, Parser)]
 #[command(name = "notify_mauve", version)]
@@ -131,8 +136,8 @@ impl Notification {
     /// The arguments of `mauvesend`, each joined to its option, so that none is taken for an option itself.
     fn alert(&self) -> Vec<String> {
         let (id, what) = match &self.service {
-            Some(service) => (format!("svc:{service}"), service.as_str()),
-            None => ("host".to_owned(), "host"),
+            Some(service) => (format!("svc:{service}@{}", self.host), service.as_str()),
+            None => (format!("host@{}", self.host), "host"),
         };
         let state = if self.begins_to_flap() { "flapping" } else { &self.state };
         let mut text = format!("{}: {}", self.state, self.output);
@@ -146,7 +151,7 @@ impl Notification {
             (_, None) => {}
         }
         let mut arguments = vec![
-            format!("--id={id}"),
+            format!("--id={}", fitting(id)),
             format!("--subject={}", self.host),
             format!("--summary={what} is {state}"),
             format!("--text={text}"),
@@ -160,6 +165,16 @@ impl Notification {
         // No argument of a program can hold it, and there is nothing to lose.
         arguments.into_iter().map(|argument| argument.replace('\0', "")).collect()
     }
+}
+
+/// The id as it fits into the station's database, which has room for the names of all but very odd hosts. What does not fit
+/// ends with a digest, so that it is still one alert's alone.
+fn fitting(id: String) -> String {
+    if id.len() <= ID_MAX {
+        return id;
+    }
+    let digest = hexadecimal(&Sha256::digest(&id));
+    id.chars().take(ID_MAX - digest.len() - 1).chain(['~']).chain(digest.chars()).collect()
 }
 
 fn short(text: &str) -> String {
@@ -216,7 +231,7 @@ mod tests {
                 "PROBLEM,db.example.org,apache2%20certificate,CRITICAL,0,ends%20%27soon%27%2C%20%24%28x%29,a%5C%5Cb%5Cnc,,"
             ),
             [
-                "--id=svc:apache2 certificate",
+                "--id=svc:apache2 certificate@db.example.org",
                 "--subject=db.example.org",
                 "--summary=apache2 certificate is CRITICAL",
                 "--text=CRITICAL: ends 'soon', $(x)\na\\b\nc",
@@ -226,7 +241,7 @@ mod tests {
         assert_eq!(
             alert("RECOVERY,db.example.org,,UP,0,PING%20OK,,,"),
             [
-                "--id=host",
+                "--id=host@db.example.org",
                 "--subject=db.example.org",
                 "--summary=host is UP",
                 "--text=UP: PING OK",
@@ -275,6 +290,11 @@ mod tests {
         let long = "%27".repeat(20_000);
         let said = alert(&format!("ACKNOWLEDGEMENT,h,s,CRITICAL,0,{long},{long},{long},{long}"));
         assert_eq!(said[3].chars().filter(|c| *c == '\'').count(), OUTPUT_MAX + 2 * COMMENT_MAX);
+        let host = format!("{}bb", "a.".repeat(124));
+        let id =
+            |end: &str| alert(&format!("PROBLEM,{host},{}{end},CRITICAL,0,,,,", "s".repeat(62)))[0].clone();
+        assert_eq!((id("s").len(), id("t").len()), ("--id=".len() + ID_MAX, "--id=".len() + ID_MAX));
+        assert_ne!(id("s"), id("t"));
         assert_eq!(Notification::read("PROBLEM,h,s"), None);
         assert_eq!(Notification::read(&",".repeat(9)), None);
         assert_eq!(decoded("%ff%4%zz%"), "\u{fffd}%4%zz%");

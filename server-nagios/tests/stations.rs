@@ -65,7 +65,11 @@ fn a_routing_is_of_the_hosts_that_nagios_watches() {
         "{}",
         files[1].1
     );
-    assert!(files[2].1.contains("['host', 'svc:http'].include?(alert_id)"), "{}", files[2].1);
+    assert!(
+        files[2].1.contains("['host', 'svc:http'].include?(alert_id.split('@').first)"),
+        "{}",
+        files[2].1
+    );
     // The same again is nothing to be told of.
     let again = told(&site);
     assert_eq!((again.set, again.changed, again.next), (Some(1), false, None));

@@ -100,7 +100,7 @@ impl Stage {
             Ok(String::from_utf8(fs::read(path)?)?.split('\0').map(str::to_owned).collect())
         };
         let all: Vec<Vec<String>> = files.iter().map(read).collect::<Result<_>>()?;
-        let (subject, id) = (format!("--subject={subject}"), format!("--id={id}"));
+        let (subject, id) = (format!("--subject={subject}"), format!("--id={id}@{subject}"));
         Ok(all.into_iter().filter(|alert| alert.contains(&subject) && alert.contains(&id)).collect())
     }
 
@@ -164,7 +164,7 @@ fn a_problem_arrives_as_it_was_printed_and_nothing_is_run() -> Result<()> {
             "192.0.2.1:9",
             "[::1]:9",
             "--source=nagios.example.org",
-            "--id=svc:trap",
+            "--id=svc:trap@printer.example.org",
             "--subject=printer.example.org"
         ]
     );

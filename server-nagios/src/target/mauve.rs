@@ -10,6 +10,10 @@
 //! constructs that we write, and no more. Mauve itself has no way to judge a file but to run it, and is often on another
 //! machine.
 //!
+//! The station tells alerts apart by their source and id, and not by their subject. Nagios is one source, so that an id ends
+//! with the host: `host@HOST`, `svc:SERVICE@HOST`. Else `svc:ssh` of two hosts were one alert, raised by one and cleared by
+//! the other.
+//!
 //! What the station would stumble over: a name that consists of `0-9a-f.:` alone is taken for an address, and one that is
 //! none stops the load; so such a name is an expression instead (`/\Adb\z/`). Ranges of hours raise on a Ruby of today, so
 //! hours are listed. A signal to read again ends it on Ruby 3.1, so it is restarted.
@@ -60,9 +64,9 @@ const TEMPLATES: [(&str, &str); 3] = [
     (GROUPS, include_str!("../../../templates/mauve/30-groups.conf.hbs")),
 ];
 
-/// The id of the alert about a host itself.
+/// The id of the alert about a host itself, without the host.
 const HOST_ID: &str = "host";
-/// What the id of an alert about a service begins with.
+/// What the id of an alert about a service begins with. Behind the service, each id has `@` and the host.
 const SERVICE_ID: &str = "svc:";
 
 /// For how long the station waits for a heartbeat.
@@ -124,7 +128,7 @@ impl Mauve {
             let ids = ids(kind, hosts);
             Condition::All(vec![
                 Condition::Listed(label(&Group::Type(kind.clone()))),
-                Condition::Among(Field::Id, ids),
+                Condition::Among(Field::Which, ids),
             ])
         });
         let named = match route.hosts.as_slice() {

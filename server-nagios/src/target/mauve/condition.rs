@@ -36,20 +36,18 @@ pub(super) enum Condition {
 pub(super) enum Field {
     /// What it is about.
     Subject,
-    /// Which one of those about it.
-    Id,
+    /// Which one of those about it: the id without the host, which our ids end with.
+    Which,
     /// Who sends it.
     Source,
 }
 
 impl Field {
-    pub(super) const ALL: [Self; 3] = [Self::Subject, Self::Id, Self::Source];
-
-    /// The station's word.
-    pub(super) fn word(self) -> &'static str {
+    /// The station's words.
+    pub(super) fn words(self) -> &'static str {
         match self {
             Self::Subject => "subject",
-            Self::Id => "alert_id",
+            Self::Which => "alert_id.split('@').first",
             Self::Source => "source",
         }
     }
@@ -82,10 +80,10 @@ impl fmt::Display for Condition {
         let numbers = |numbers: &[u32]| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
         match self {
             Self::Listed(label) => write!(f, "in_source_list?({})", literal(label)),
-            Self::Is(field, text) => write!(f, "{} == {}", field.word(), literal(text)),
+            Self::Is(field, text) => write!(f, "{} == {}", field.words(), literal(text)),
             Self::Among(field, texts) => {
                 let texts: Vec<String> = texts.iter().map(|text| literal(text)).collect();
-                write!(f, "[{}].include?({})", texts.join(", "), field.word())
+                write!(f, "[{}].include?({})", texts.join(", "), field.words())
             }
             Self::Hours(hours) => write!(f, "hours_in_day({})", numbers(hours)),
             Self::Days(days) => write!(f, "days_in_week({})", numbers(days)),
@@ -137,13 +135,13 @@ mod tests {
         let listed = |label: &str| Condition::Listed(label.to_owned());
         let condition = Condition::All(vec![
             Condition::Any(vec![listed("tag a"), listed("tag b'c\\")]),
-            Condition::Among(Field::Id, vec!["host".into(), "svc:apache2 certificate".into()]),
+            Condition::Among(Field::Which, vec!["host".into(), "svc:apache2 certificate".into()]),
             Condition::Not(Box::new(Condition::Hours(vec![9, 10]))),
             Condition::Unacknowledged(Duration::from_secs(5400)),
         ]);
         assert_eq!(
             condition.to_string(),
-            r"(in_source_list?('tag a') || in_source_list?('tag b\'c\\')) && ['host', 'svc:apache2 certificate'].include?(alert_id) && !(hours_in_day(9, 10)) && unacknowledged(90.minutes)"
+            r"(in_source_list?('tag a') || in_source_list?('tag b\'c\\')) && ['host', 'svc:apache2 certificate'].include?(alert_id.split('@').first) && !(hours_in_day(9, 10)) && unacknowledged(90.minutes)"
         );
         assert_eq!(escape("a\nb\u{e9}"), "a?b?");
         assert_eq!(Condition::all(Vec::new()), None);

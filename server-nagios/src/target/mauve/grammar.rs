@@ -15,6 +15,7 @@
 //! one       = "(" any ")" | "!" "(" any ")" | "in_source_list?" "(" TEXT ")" | FIELD "==" TEXT
 //!           | "[" TEXT { "," TEXT } "]" "." "include?" "(" FIELD ")" | "hours_in_day" "(" NUMBER { "," NUMBER } ")"
 //!           | "days_in_week" "(" NUMBER { "," NUMBER } ")" | "working_hours?" | "unacknowledged" "(" SPAN ")"
+//! FIELD     = "subject" | "source" | "alert_id" "." "split" "(" "'@'" ")" "." "first"
 //! SPAN      = NUMBER "." ( "days" | "hours" | "minutes" | "seconds" )
 //! ```
 //! A line ends a statement (`LINE`), as in Ruby, and stands nowhere else but behind `{`, `(`, `[`, `,`, `&&`, `||`, `==` and
@@ -415,11 +416,11 @@ impl Parser {
             self.sign(".")?;
             self.word("include?")?;
             self.sign("(")?;
-            let field = self.field().ok_or_else(|| self.unexpected("`subject`, `alert_id` or `source`"))?;
+            let field = self.field()?.ok_or_else(|| self.unexpected("`subject`, `alert_id` or `source`"))?;
             self.sign(")")?;
             return Ok(Condition::Among(field, texts));
         }
-        if let Some(field) = self.field() {
+        if let Some(field) = self.field()? {
             self.sign("==")?;
             return Ok(Condition::Is(field, self.text()?));
         }
@@ -443,8 +444,21 @@ impl Parser {
         Ok(condition)
     }
 
-    fn field(&mut self) -> Option<Field> {
-        Field::ALL.into_iter().find(|field| self.takes_word(field.word()))
+    /// A field of the alert, if one comes now.
+    fn field(&mut self) -> Result<Option<Field>, Fault> {
+        if self.takes_word("alert_id") {
+            self.sign(".")?;
+            self.word("split")?;
+            self.sign("(")?;
+            if !self.takes(&Token::Text("@".to_owned())) {
+                return Err(self.unexpected("'@'"));
+            }
+            self.sign(")")?;
+            self.sign(".")?;
+            self.word("first")?;
+            return Ok(Some(Field::Which));
+        }
+        Ok([Field::Subject, Field::Source].into_iter().find(|field| self.takes_word(field.words())))
     }
 
     fn numbers(&mut self, max: u32) -> Result<Vec<u32>, Fault> {

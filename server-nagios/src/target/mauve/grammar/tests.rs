@@ -5,7 +5,7 @@ use super::*;
 const LISTS: &str = "# Generated\n\nsource_list 'tag a',\n  'web1.example.org',\n  '192.0.2.1', '2001:db8::1',\n  /\\Adb\\z/,\n  \
                      /\\Aabc[.]de\\z/\n\nsource_list 'tag none'\n";
 const GROUP: &str = "alert_group('databases') {\n  includes { in_source_list?('tag a') && ['host', 'svc:x \
-                     y'].include?(alert_id) }\n  level URGENT\n  notify('alice') {\n    every 15.minutes\n  }\n  \
+                     y'].include?(alert_id.split('@').first) }\n  level URGENT\n  notify('alice') {\n    every 15.minutes\n  }\n  \
                      notify('boss') {\n    every 6.hours\n    during { (days_in_week(1, 2) && hours_in_day(9, 10)) || \
                      !(working_hours?) && unacknowledged(1.hours) }\n  }\n}\n";
 
@@ -77,7 +77,14 @@ fn nothing_else_is_a_routing() {
         ("15.minutes", "015.minutes", "`015` is no number"),
         ("hours_in_day(9, 10)", "hours_in_day(9, 24)", "`24` stands where a number from 0 to 23 should"),
         ("hours_in_day(9, 10)", "hours_in_day(9..10)", "`.` stands where `)` should"),
-        ("(alert_id)", "(detail)", "`detail` stands where `subject`, `alert_id` or `source` should"),
+        ("split('@')", "split(' ')", "the text ` ` stands where '@' should"),
+        (".split('@').first", ".split('@').map", "`map` stands where `first` should"),
+        (".split('@').first", "", "`)` stands where `.` should"),
+        (
+            "(alert_id.split('@').first)",
+            "(detail)",
+            "`detail` stands where `subject`, `alert_id` or `source` should",
+        ),
         ("in_source_list?('tag a')", "exit", "`exit` stands where a condition should"),
         ("in_source_list?('tag a') &&", "in_source_list?('tag a')\n&&", "`&&` stands where `}` should"),
         ("every 15.minutes\n  }", "every 15.minutes\n  exit\n  }", "`exit` stands where `}` should"),
