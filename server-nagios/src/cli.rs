@@ -79,7 +79,8 @@ pub enum Command {
     /// Tell the alert station that Nagios is alive; its silence is an alert
     ///
     /// A timer runs it every minute. The station raises an alert ten minutes after the last one; while Nagios does not run,
-    /// none is sent.
+    /// none is sent. What Nagios tells nobody is cleared besides: what has become well in a downtime, and what is watched
+    /// no longer.
     Heartbeat,
     /// Show what is run for a host or a service, and where every part of it comes from
     Explain(Explain),

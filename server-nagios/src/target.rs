@@ -92,6 +92,15 @@ impl Host {
     }
 }
 
+/// What an alert is about: a host, or one of its services by what people call it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    /// The host.
+    pub host: String,
+    /// None: the host itself.
+    pub service: Option<String>,
+}
+
 /// A host as it is watched, as far as it matters to who is told of its problems.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routed {
@@ -316,6 +325,12 @@ pub trait Engine: Target {
     /// # Errors
     /// What a person has to do.
     fn exclude(&self) -> Result<(), String>;
+
+    /// What has become well again without the engine telling anybody, because it is under maintenance.
+    ///
+    /// # Errors
+    /// That cannot be told, as a sentence.
+    fn untold_recoveries(&self) -> Result<Vec<Subject>, String>;
 
     /// Has the running engine alarm nobody of a host and its services for this time. It ends by itself.
     ///

@@ -87,8 +87,19 @@ impl Stage {
         Ok(fs::write(self.path().join("state"), state.to_string())?)
     }
 
-    /// The arguments of every alert of this id and subject, oldest first.
+    /// The arguments of every call that was about this id and subject, oldest first.
     fn alerts(&self, subject: &str, id: &str) -> Result<Vec<Vec<String>>> {
+        let (subject, id) = (format!("--subject={subject}"), format!("--id={id}@{subject}"));
+        Ok(self.calls()?.into_iter().filter(|call| call.contains(&subject) && call.contains(&id)).collect())
+    }
+
+    /// The arguments of the last call.
+    fn newest(&self) -> Result<Vec<String>> {
+        self.calls()?.pop().context("mauvesend was not called")
+    }
+
+    /// The arguments of every call, oldest first.
+    fn calls(&self) -> Result<Vec<Vec<String>>> {
         let mut files: Vec<PathBuf> = fs::read_dir(self.said())?
             .map(|entry| Ok(entry?.path()))
             .filter(|path: &Result<PathBuf>| {
@@ -99,9 +110,7 @@ impl Stage {
         let read = |path: &PathBuf| -> Result<Vec<String>> {
             Ok(String::from_utf8(fs::read(path)?)?.split('\0').map(str::to_owned).collect())
         };
-        let all: Vec<Vec<String>> = files.iter().map(read).collect::<Result<_>>()?;
-        let (subject, id) = (format!("--subject={subject}"), format!("--id={id}@{subject}"));
-        Ok(all.into_iter().filter(|alert| alert.contains(&subject) && alert.contains(&id)).collect())
+        files.iter().map(read).collect()
     }
 
     /// Waits for an alert with this argument, and gives the newest such.
@@ -223,6 +232,66 @@ fn a_problem_arrives_as_it_was_printed_and_nothing_is_run() -> Result<()> {
 }
 
 #[test]
+fn the_heartbeat_tells_what_nagios_keeps_to_itself() -> Result<()> {
+    let mut stage = Stage::set()?;
+    stage.site.start_endpoint()?;
+    let heartbeat = || stage.site.server(&["heartbeat"]);
+    let silent = heartbeat().expect(1)?;
+    ensure!(silent.text.contains("Nagios does not run"), "{}", silent.text);
+    stage.site.nagios.start()?;
+    let web = stage.site.host(WEB, 2)?;
+    web.introduce(&stage.site)?;
+    web.client(&stage.site, &["enrol", &stage.site.endpoint()?]).expect(4)?;
+    stage.site.server(&["approve", WEB]).expect(0)?;
+    let (page, gone) = (web.free_socket()?, web.free_socket()?);
+    let (kept, other) = (
+        format!("[page]\ntype = tcp\nport = {}\n", page.port()),
+        format!("[gone]\ntype = tcp\nport = {}\n", gone.port()),
+    );
+    web.define("page.conf", &format!("{kept}{other}"))?;
+    web.client(&stage.site, &["register"]).expect(0)?;
+    stage.site.server(&["publish"]).expect(0)?;
+    stage.alert(WEB, "svc:page", "--raise")?;
+    stage.alert(WEB, "svc:gone", "--raise")?;
+    stage.site.server(&["heartbeat"]).expect(0)?;
+    let alert = stage.newest()?;
+    assert_eq!(
+        alert[..6],
+        [
+            "192.0.2.1:9",
+            "[::1]:9",
+            "--source=nagios.example.org",
+            "--id=heartbeat",
+            "--subject=nagios.example.org",
+            "--summary=Nagios is not heard from",
+        ]
+    );
+    assert_eq!(alert[7..], ["--clear=now", "--raise=+10m"]);
+
+    // What is mended under maintenance: Nagios tells nobody.
+    stage.command(&format!("SCHEDULE_HOST_DOWNTIME;{WEB};0;9999999999;1;0;0;a;b"))?;
+    std::thread::sleep(Duration::from_secs(2));
+    let _greeter = Greeter::start(page)?;
+    let cleared = wait_for("the heartbeat clears it", PATIENCE, || {
+        std::thread::sleep(Duration::from_secs(1));
+        stage.site.server(&["heartbeat"]).expect(0)?;
+        let alerts = stage.alerts(WEB, "svc:page")?;
+        let cleared = alerts.iter().find(|alert| alert.iter().any(|argument| argument == "--clear=now"));
+        Ok(cleared.cloned().ok_or_else(|| format!("{alerts:?}")))
+    })?;
+    assert!(!cleared.iter().any(|argument| argument.starts_with("--summary")), "not by Nagios: {cleared:?}");
+
+    // What is watched no longer.
+    assert!(!stage.alerts(WEB, "svc:gone")?.iter().flatten().any(|argument| argument == "--clear=now"));
+    web.define("page.conf", &kept)?;
+    web.client(&stage.site, &["register"]).expect(0)?;
+    stage.site.server(&["publish"]).expect(0)?;
+    stage.site.server(&["heartbeat"]).expect(0)?;
+    stage.alert(WEB, "svc:gone", "--clear=now")?;
+    Ok(())
+}
+
+#[test]
 fn a_station_that_cannot_be_told_does_not_slow_nagios() -> Result<()> {
     let mut stage = Stage::set()?;
     // Worse than any: it does not come back at all.
@@ -234,8 +303,8 @@ fn a_station_that_cannot_be_told_does_not_slow_nagios() -> Result<()> {
     web.client(&stage.site, &["enrol", &stage.site.endpoint()?]).expect(4)?;
     stage.site.server(&["approve", WEB]).expect(0)?;
     let gone = web.free_socket()?;
-    let sections: String =
-        (0..40).map(|n| format!("[page{n}]\ntype = tcp\nport = {}\n", gone.port())).collect();
+    let section = |n: u32| format!("[page{n}]\ntype = tcp\nport = {}\n", gone.port());
+    let sections = (0..40).map(section).collect::<Vec<_>>().concat();
     web.define("page.conf", &sections)?;
     web.client(&stage.site, &["register"]).expect(0)?;
     stage.site.server(&["publish"]).expect(0)?;

@@ -22,8 +22,9 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use monitoring_info::host::HostName;
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ use super::Error;
 use crate::durable::{self, FileError};
 use crate::paths::Paths;
 use crate::publication::Note;
-use crate::target::{ENTRY, Engine, Group};
+use crate::target::{ENTRY, Engine, Group, Subject};
 
 /// How many generations are kept, the current one among them.
 const KEPT: usize = 5;
@@ -113,7 +114,12 @@ pub(crate) enum Origin {
 impl Manifest {
     /// That of the current generation; none before the first.
     pub(crate) fn current(paths: &Paths) -> Result<Option<Self>, Error> {
-        let path = paths.current().join("manifest.json");
+        Self::read(&paths.current())
+    }
+
+    /// That of the generation in a folder.
+    fn read(folder: &Path) -> Result<Option<Self>, Error> {
+        let path = folder.join("manifest.json");
         match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
@@ -122,6 +128,30 @@ impl Manifest {
             Err(source) => Err(Error::File(FileError { action: "read", path, source })),
         }
     }
+}
+
+/// What was watched by the generations that are still kept, and is not by the current one, if that is younger than this.
+/// A removal stays in sight for longer, where others follow it closely.
+pub(crate) fn withdrawn(paths: &Paths, age: Duration) -> Result<BTreeSet<Subject>, Error> {
+    let Some(current) = Manifest::current(paths)? else { return Ok(BTreeSet::new()) };
+    if SignedDuration::try_from(age).is_ok_and(|age| Timestamp::now().duration_since(current.made) > age) {
+        return Ok(BTreeSet::new());
+    }
+    let mut withdrawn = BTreeSet::new();
+    for number in numbers(paths)?.into_iter().filter(|number| *number < current.generation) {
+        let Some(before) = Manifest::read(&paths.generations().join(number.to_string()))? else { continue };
+        for (name, entry) in &before.hosts {
+            let subject =
+                |service: Option<&String>| Subject { host: name.to_string(), service: service.cloned() };
+            let now = current.hosts.get(name);
+            withdrawn.extend(now.is_none().then(|| subject(None)));
+            let still = |service: &&String| now.is_some_and(|now| now.services.contains(service));
+            withdrawn.extend(
+                entry.services.iter().filter(|service| !still(service)).map(|service| subject(Some(service))),
+            );
+        }
+    }
+    Ok(withdrawn)
 }
 
 /// A set that is being made.

@@ -34,8 +34,8 @@ use crate::durable::FileError;
 use crate::paths::Paths;
 use crate::target::templates::Templates;
 use crate::target::{
-    Activation, EngineError, Fault, File, Group, Routed, Station, StationKind, Target, TemplateError,
-    Verdict, command,
+    Activation, EngineError, Fault, File, Group, Routed, Station, StationKind, Subject, Target,
+    TemplateError, Verdict, command,
 };
 
 mod condition;
@@ -264,10 +264,8 @@ impl Station for Mauve {
 /// What tells the station that an engine is alive: an alert that is cleared, and will be raised unless this is said again.
 pub(crate) fn heartbeat(said: &Said, engine: &str) -> Command {
     let source = source(said);
-    let mut command = Command::new(&said.mauvesend);
+    let mut command = sending(said);
     command
-        .args(&said.destination)
-        .arg(format!("--source={source}"))
         .arg("--id=heartbeat")
         .arg(format!("--subject={source}"))
         .arg(format!("--summary={engine} is not heard from"))
@@ -276,8 +274,24 @@ pub(crate) fn heartbeat(said: &Said, engine: &str) -> Command {
              what <tt>auto-monitor-server heartbeat</tt> says on it."
         ))
         .arg("--clear=now")
-        .arg(format!("--raise={SILENCE}"))
-        .stdin(Stdio::null());
+        .arg(format!("--raise={SILENCE}"));
+    command
+}
+
+/// What tells the station that there is no problem of these.
+pub(crate) fn over(said: &Said, subjects: &[Subject]) -> Command {
+    let mut command = sending(said);
+    for Subject { host, service } in subjects {
+        let which =
+            service.as_ref().map_or_else(|| HOST_ID.to_owned(), |service| format!("{SERVICE_ID}{service}"));
+        command.arg(format!("--id={which}@{host}")).arg(format!("--subject={host}")).arg("--clear=now");
+    }
+    command
+}
+
+fn sending(said: &Said) -> Command {
+    let mut command = Command::new(&said.mauvesend);
+    command.args(&said.destination).arg(format!("--source={}", source(said))).stdin(Stdio::null());
     command
 }
 

@@ -20,6 +20,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use monitoring_info::host::HostName;
 use serde::Serialize;
 
@@ -33,7 +34,8 @@ use crate::maintenance::downtimes::Downtime;
 use crate::paths::Paths;
 use crate::target::templates::Templates;
 use crate::target::{
-    Activation, ENTRY, Engine, EngineError, File, Group, Host, Running, Target, TemplateError, Verdict,
+    Activation, ENTRY, Engine, EngineError, File, Group, Host, Running, Subject, Target, TemplateError,
+    Verdict,
 };
 
 mod check_command;
@@ -41,6 +43,7 @@ mod commands;
 pub mod escape;
 mod main_file;
 mod process;
+mod status;
 mod templates;
 mod verify;
 
@@ -396,6 +399,10 @@ impl Engine for Nagios {
         identity::as_root(|| self.process().running())
     }
 
+    fn untold_recoveries(&self) -> Result<Vec<Subject>, String> {
+        status::untold_recoveries(&self.main_file(), Timestamp::now())
+    }
+
     fn schedule_downtime(&self, host: &HostName, downtime: &Downtime) -> Result<(), String> {
         self.tell(&commands::schedule(host, downtime))
     }
@@ -505,87 +512,4 @@ fn units(duration: Duration, length: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::target::Service;
-
-    #[test]
-    fn a_host_is_rendered_as_reviewed() {
-        let paths = Paths::below(Path::new("/srv/site")).unwrap();
-        let nagios = Nagios::new(&paths, &Configuration::default()).unwrap();
-        let service = |name: &str, probe: Option<&str>, kind: &str| Service {
-            name: name.parse().unwrap(),
-            probe: probe.map(str::to_owned),
-            kind: kind.to_owned(),
-            file: format!("/usr/share/monitoring-info/{name}.conf"),
-        };
-        let host = Host {
-            name: "web1.example.org".parse().unwrap(),
-            address: "2001:db8::1".parse().unwrap(),
-            generation: 7,
-            received: "2026-11-20T12:00:00Z".parse().unwrap(),
-            fingerprint: "SHA256:abc+/x".to_owned(),
-            tags: vec!["customer-a".parse().unwrap()],
-            services: vec![service("apache2", None, "http"), service("apache2", Some("certificate"), "http")],
-            say: crate::administrator::parse("x.conf", b"contacts = root\ninterval = 90s\nhostgroups = mine")
-                .unwrap(),
-        };
-        let given = [
-            nagios.base_data(),
-            serde_json::to_value(nagios.host_data(&host)).unwrap(),
-            nagios.groups_data(&host.groups()),
-            nagios.mauve_data("notify_mauve"),
-        ];
-        assert_eq!(given.len(), TEMPLATES.len());
-        for ((template, documented), given) in TEMPLATES.iter().zip(given) {
-            let documented: BTreeSet<&str> = documented.iter().map(|(name, _)| *name).collect();
-            assert_eq!(documented, names(&given), "{template}");
-        }
-        let file = nagios.render_host(&host).unwrap();
-        assert_eq!(file.path, Path::new("hosts/web1.example.org.cfg"));
-        insta::assert_snapshot!("host", file.text);
-        let shared = nagios.render_shared(&host.groups()).unwrap();
-        insta::assert_snapshot!("base", shared[0].text);
-        insta::assert_snapshot!("hostgroups", shared[1].text);
-    }
-
-    /// Every name in it, those in its lists too.
-    fn names(data: &serde_json::Value) -> BTreeSet<&str> {
-        let mut all = BTreeSet::new();
-        for (name, value) in data.as_object().into_iter().flatten() {
-            all.insert(name.as_str());
-            all.extend(value.as_array().and_then(|list| list.first()).map(names).into_iter().flatten());
-        }
-        all
-    }
-
-    #[test]
-    fn what_an_alert_station_is_told_is_rendered_as_reviewed() {
-        let paths = Paths::below(Path::new("/srv/site")).unwrap();
-        let text = "contacts = root\n[mauve]\ndestination = alert.example.org, ::1\nsource = n\n";
-        let configuration = Configuration::parse("server.conf", text.as_bytes()).unwrap();
-        let shared = Nagios::new(&paths, &configuration).unwrap().render_shared(&BTreeSet::new()).unwrap();
-        insta::assert_snapshot!("mauve", shared[2].text);
-        assert!(shared[0].text.contains("    contacts                root,auto-monitor-mauve\n"));
-        let own = |contacts: &[String]| in_place(contacts, &[], Some(STATION));
-        assert_eq!(own(&[]), (String::new(), String::new()), "as the template has it");
-        assert_eq!(own(&["boss".to_owned()]), ("boss,auto-monitor-mauve".to_owned(), "null".to_owned()));
-        let odd = text.replace("[mauve]\n", "[mauve]\nmauvesend = /opt/it's/mauvesend\n");
-        let configuration = Configuration::parse("server.conf", odd.as_bytes()).unwrap();
-        let error = Nagios::new(&paths, &configuration).unwrap_err().to_string();
-        assert!(error.contains("the path of mauvesend, /opt/it's/mauvesend, holds a character"), "{error}");
-    }
-
-    #[test]
-    fn a_path_that_a_command_line_cannot_carry_is_refused() {
-        let paths = Paths::below(Path::new("/srv/my site")).unwrap();
-        let error = Nagios::new(&paths, &Configuration::default()).unwrap_err();
-        assert!(error.to_string().contains("the path of --root, /srv/my site, holds a character"), "{error}");
-    }
-
-    #[test]
-    fn intervals_are_in_nagios_unit() {
-        let told = |seconds, length| units(Duration::from_secs(seconds), length);
-        assert_eq!([told(600, 60), told(90, 60), told(1, 60), told(90, 1)], ["10", "1.500", "0.017", "90"]);
-    }
-}
+mod tests;

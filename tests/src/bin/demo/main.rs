@@ -131,13 +131,7 @@ fn demonstrate() -> Result<()> {
     story::table(&after, &before);
 
     story::chapter(8, "Who is told: the routing of an alert station");
-    site.configure(ROUTING)?;
-    story::file("server/etc/auto-monitor-server-nagios/server.conf, in the end", ROUTING);
-    story::run(&site.server(&["publish"]), 0)?;
-    let station = site.root().join(STATE_DIR).join("mauve");
-    let groups = fs::read_to_string(station.join("30-groups.conf"))?;
-    let first = groups.find("alert_group").map_or("", |at| &groups[at..]);
-    story::file("server/var/lib/auto-monitor-server-nagios/mauve/30-groups.conf", first);
+    show_routing(&site)?;
 
     story::chapter(9, "Who knows what");
     story::say("The next registration, with nothing changed, brings the server's word back to the host:");
@@ -149,5 +143,17 @@ fn demonstrate() -> Result<()> {
     drop(site);
     end_descendants();
     story::end("Every expected state was seen; everything that was started has ended.", began.elapsed());
+    Ok(())
+}
+
+/// Says who is told of what, and shows what the alert station makes of it.
+fn show_routing(site: &Site) -> Result<()> {
+    site.configure(ROUTING)?;
+    story::file("server/etc/auto-monitor-server-nagios/server.conf, in the end", ROUTING);
+    story::run(&site.server(&["publish"]), 0)?;
+    let station = site.root().join(STATE_DIR).join("mauve");
+    let groups = fs::read_to_string(station.join("30-groups.conf"))?;
+    let first = groups.find("alert_group").map_or("", |at| &groups[at..]);
+    story::file("server/var/lib/auto-monitor-server-nagios/mauve/30-groups.conf", first);
     Ok(())
 }
