@@ -50,10 +50,7 @@ impl Stage {
             ),
         )?;
         fs::create_dir(stage.said())?;
-        stage.program(
-            "plugin",
-            &format!("#!/bin/sh\ncat '{0}/output'\nexit $(cat '{0}/state')\n", stage.path().display()),
-        )?;
+        stage.plugin("all is well\n", 0)?;
         let nagios = stage.site.nagios.configuration();
         // Nothing is stripped from what a plugin prints: no setting of the administrator's is what makes it safe.
         let text = fs::read_to_string(&nagios)?
@@ -81,10 +78,15 @@ impl Stage {
         Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
     }
 
-    /// What the plugin prints from now on, and with which status it ends.
+    /// What the plugin prints from now on, and with which status it ends. Nagios may be running it meanwhile.
     fn plugin(&self, output: &str, state: u8) -> Result<()> {
-        fs::write(self.path().join("output"), output)?;
-        Ok(fs::write(self.path().join("state"), state.to_string())?)
+        let printed = tempfile::Builder::new().disable_cleanup(true).tempfile_in(self.path())?;
+        fs::write(&printed, output)?;
+        self.program(
+            "plugin-new",
+            &format!("#!/bin/sh\ncat '{}'\nexit {state}\n", printed.path().display()),
+        )?;
+        Ok(fs::rename(self.path().join("plugin-new"), self.path().join("plugin"))?)
     }
 
     /// The arguments of every call that was about this id and subject, oldest first.
@@ -149,7 +151,6 @@ fn a_problem_arrives_as_it_was_printed_and_nothing_is_run() -> Result<()> {
 
     // The administrator's own service tells the station too, in the same way.
     let printed = hostile(stage.path());
-    stage.plugin("all is well\n", 0)?;
     fs::write(
         stage.site.root().join("etc/nagios4/conf.d/trap.cfg"),
         format!(
