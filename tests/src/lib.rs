@@ -19,4 +19,5 @@ pub mod process;
 pub mod servers;
 pub mod service;
 pub mod site;
+pub mod station;
 pub mod status;

@@ -198,6 +198,12 @@ impl Site {
         Host::lay_out(self, name, address)
     }
 
+    /// Where a program of ours is.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.installed.program(name)
+    }
+
     /// A command of the server's administrator.
     #[must_use]
     pub fn server(&self, arguments: &[&str]) -> Invocation {

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use auto_monitor_tests::patience::wait_for;
 use auto_monitor_tests::service::Greeter;
 use auto_monitor_tests::site::{Site, own_network};
+use auto_monitor_tests::station::Station;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const WEB: &str = "web1.example.org";
@@ -289,6 +290,55 @@ fn the_heartbeat_tells_what_nagios_keeps_to_itself() -> Result<()> {
     stage.site.server(&["publish"]).expect(0)?;
     stage.site.server(&["heartbeat"]).expect(0)?;
     stage.alert(WEB, "svc:gone", "--clear=now")?;
+    Ok(())
+}
+
+#[test]
+fn a_station_hears_of_it_over_the_network() -> Result<()> {
+    const SOURCE: &str = "nagios.example.org";
+    let mut station = Station::start()?;
+    let mut stage = Stage::set()?;
+    let server_conf = stage.site.root().join("etc/auto-monitor-server-nagios/server.conf");
+    let text = fs::read_to_string(&server_conf)?
+        .replace("192.0.2.1:9, [::1]:9", &station.address()?.to_string())
+        .replace(
+            &stage.path().join("mauvesend").display().to_string(),
+            &stage.site.program("mauvesend").display().to_string(),
+        );
+    fs::write(server_conf, text)?;
+    stage.site.start_endpoint()?;
+    stage.site.nagios.start()?;
+    let [web, database] = ["web1.example.org", "db1.example.org"];
+    let mut sockets = Vec::new();
+    for (number, name) in (2..).zip([web, database]) {
+        let host = stage.site.host(name, number)?;
+        host.introduce(&stage.site)?;
+        host.client(&stage.site, &["enrol", &stage.site.endpoint()?]).expect(4)?;
+        stage.site.server(&["approve", name]).expect(0)?;
+        let socket = host.free_socket()?;
+        host.define("page.conf", &format!("[page]\ntype = tcp\nport = {}\n", socket.port()))?;
+        host.client(&stage.site, &["register"]).expect(0)?;
+        sockets.push(socket);
+    }
+    let greeter = Greeter::start(sockets[1])?;
+    stage.site.server(&["publish"]).expect(0)?;
+
+    let alert = station.wait(SOURCE, "svc:page@web1.example.org", true, PATIENCE)?;
+    assert_eq!((alert.subject.as_str(), alert.summary.as_str()), (web, "page is CRITICAL"));
+    ensure!(alert.detail.contains("Connection refused"), "{}", alert.detail);
+    assert_eq!(station.alert(SOURCE, "svc:page@db1.example.org")?, None, "another host's is another");
+    drop(greeter);
+    station.wait(SOURCE, "svc:page@db1.example.org", true, PATIENCE)?;
+    let _greeter = Greeter::start(sockets[1])?;
+    station.wait(SOURCE, "svc:page@db1.example.org", false, PATIENCE)?;
+    station.wait(SOURCE, "svc:page@web1.example.org", true, PATIENCE)?;
+
+    // Silence is an alert: it waits to be raised.
+    stage.site.server(&["heartbeat"]).expect(0)?;
+    let beat = station.wait(SOURCE, "heartbeat", false, PATIENCE)?;
+    let due = beat.will_raise.context("it is never raised")?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    ensure!((now + 590..=now + 600).contains(&due), "in {} s", due.saturating_sub(now));
     Ok(())
 }
 
