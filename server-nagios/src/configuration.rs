@@ -376,11 +376,14 @@ impl Configuration {
             };
             problems.extend(fault.map(|(problem, spot)| problem.at(Source::new(text).place(spot))));
         }
-        if problems.is_empty() {
-            return Ok(configuration);
+        let told = |mut problems: Vec<Problem>| -> Vec<Problem> {
+            problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));
+            problems.into_iter().map(|problem| problem.file(file)).collect()
+        };
+        if let Some(mauve) = &mut configuration.mauve {
+            mauve.faults = told(std::mem::take(&mut mauve.faults));
         }
-        problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));
-        Err(problems.into_iter().map(|problem| problem.file(file)).collect())
+        if problems.is_empty() { Ok(configuration) } else { Err(told(problems)) }
     }
 }
 

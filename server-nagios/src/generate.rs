@@ -299,7 +299,9 @@ mod tests {
             .filter(|line| (line.contains(" = ") || line.starts_with('[')) && !line.starts_with(' '))
             .collect();
         assert!(settings.len() >= 4, "{settings:?}");
-        configuration::Configuration::parse("server.conf", settings.join("\n").as_bytes()).unwrap();
+        let read =
+            configuration::Configuration::parse("server.conf", settings.join("\n").as_bytes()).unwrap();
+        assert_eq!(read.mauve.unwrap().faults, []);
     }
 
     #[test]

@@ -390,8 +390,8 @@ pub struct StationKind {
     pub load: fn(&Paths, &Configuration) -> Option<LoadedStation>,
 }
 
-/// A station whose templates were read.
-pub type LoadedStation = Result<Box<dyn Station>, TemplateError>;
+/// A station, or why there is nothing to be published to it, as a sentence with the next step.
+pub type LoadedStation = Result<Box<dyn Station>, String>;
 
 /// Every kind of station.
 pub static STATIONS: &[StationKind] = &[mauve::STATION];

@@ -148,6 +148,13 @@ fn a_routing_that_is_refused_keeps_no_host_from_being_watched() {
     }
     assert_eq!(site.services("web2.example.org"), ["host registration", "http"]);
     site.remove(template);
+    configured(&mut site, &ROUTING.replace("people = alice\n", "people = alise\n"));
+    assert!(!site.published().changed, "who is told is nothing to Nagios");
+    let error = told(&site).error.unwrap();
+    assert!(error.contains("`alise` is not among the `people` of [mauve]"), "{error}");
+    assert!(error.contains("did you mean `alice`?"), "{error}");
+    assert_eq!(included(&site), before);
+    configured(&mut site, ROUTING);
     assert_eq!((told(&site).set, included(&site)[1].1.contains("web2.example.org")), (Some(2), true));
 }
 

@@ -39,6 +39,8 @@ pub struct Mauve {
     pub mauvesend: PathBuf,
     /// Who is told of what, by precedence.
     pub routes: Vec<Route>,
+    /// What is wrong in that. It is the station's alone: what Nagios tells it does not depend on it.
+    pub faults: Vec<Problem>,
 }
 
 /// Alerts, and who is told of them.
@@ -308,9 +310,10 @@ fn source(text: &str) -> Result<Option<String>, Invalid> {
     ))
 }
 
-/// What the sections say, with what is wrong with them. None: there is no `[mauve]`.
+/// What the sections say, with what is wrong with them, but for faults in `[notify …]`, which [`Mauve::faults`] has. None:
+/// there is no `[mauve]`.
 pub(super) fn parse(sections: &[Section], text: &str) -> (Option<Mauve>, Vec<Problem>) {
-    let mut reading = Reading { source: Source::new(text), problems: Vec::new() };
+    let mut reading = Reading { source: Source::new(text), problems: Vec::new(), routing: Vec::new() };
     let mut mauve = None;
     let mut routes = Vec::new();
     for section in sections {
@@ -329,6 +332,7 @@ pub(super) fn parse(sections: &[Section], text: &str) -> (Option<Mauve>, Vec<Pro
         reading.strangers(section, declared);
     }
     if let Some(mauve) = &mut mauve {
+        mauve.faults = std::mem::take(&mut reading.routing);
         for (section, Notify { route, telling }) in routes {
             if section.name.contains('/') {
                 if let Some(route) = mauve.routes.last_mut() {
@@ -344,6 +348,7 @@ pub(super) fn parse(sections: &[Section], text: &str) -> (Option<Mauve>, Vec<Pro
             "add `[mauve]` with `people = …`",
         );
         reading.refuse(first, None, invalid);
+        reading.problems.append(&mut reading.routing);
     }
     (mauve, reading.problems)
 }
@@ -360,6 +365,8 @@ fn unknown_section(name: &str) -> Invalid {
 struct Reading<'a> {
     source: Source<'a>,
     problems: Vec<Problem>,
+    /// Those of `[notify …]`.
+    routing: Vec<Problem>,
 }
 
 impl Reading<'_> {
@@ -398,7 +405,7 @@ impl Reading<'_> {
         } else {
             unknown(&entry.key, allowed.iter().map(|key| key.name))
         };
-        self.problems.push(problem.at(self.source.place(entry.key_place)));
+        self.add(section, problem.at(self.source.place(entry.key_place)));
     }
 
     fn notify<'s>(&mut self, section: &'s Section, title: &str, routes: &mut Vec<(&'s Section, Notify)>) {
@@ -464,7 +471,12 @@ impl Reading<'_> {
     /// At an entry's value, or at the section's name.
     fn refuse(&mut self, section: &Section, entry: Option<&Entry>, invalid: Invalid) {
         let spot = entry.map_or(section.place, |entry| entry.value_place);
-        self.problems.push(Problem::error(invalid.message).help(invalid.help).at(self.source.place(spot)));
+        self.add(section, Problem::error(invalid.message).help(invalid.help).at(self.source.place(spot)));
+    }
+
+    fn add(&mut self, section: &Section, problem: Problem) {
+        let of_routing = section.name.starts_with("notify ");
+        if of_routing { &mut self.routing } else { &mut self.problems }.push(problem);
     }
 }
 
@@ -480,9 +492,10 @@ mod tests {
 
     fn told(text: &str) -> Vec<String> {
         let problems = match Configuration::parse("server.conf", text.as_bytes()) {
-            Ok(read) => panic!("{text} was taken: {:?}", read.mauve),
+            Ok(read) => read.mauve.unwrap().faults,
             Err(problems) => problems,
         };
+        assert!(!problems.is_empty(), "{text} was taken");
         let told = |problem: &Problem| {
             let line = problem.place.as_ref().unwrap().line;
             format!("{line}: {} ({})", problem.message, problem.help.as_deref().unwrap())
@@ -590,6 +603,17 @@ mod tests {
             told[0].ends_with("is 51 characters long, and the station keeps 50 (give it a shorter name)"),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn a_fault_in_a_routing_is_the_stations_alone() {
+        let read =
+            Configuration::parse("server.conf", GOOD.replace("alice, on-call", "alise").as_bytes()).unwrap();
+        let mauve = read.mauve.unwrap();
+        assert_eq!(mauve.faults.len(), 1);
+        assert_eq!(mauve.destination.len(), 3, "Nagios tells the station all the same");
+        assert!(mauve.faults[0].to_string().contains("server.conf:11:"), "{}", mauve.faults[0]);
+        assert!(Configuration::parse("server.conf", GOOD.replace("::1", ":1").as_bytes()).is_err());
     }
 
     #[test]

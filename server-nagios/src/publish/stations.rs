@@ -67,8 +67,8 @@ fn one(paths: &Paths, configuration: &Configuration, kind: &StationKind) -> Opti
         return Some(failed(kind, None, super::last::told(&error)));
     };
     let before = current(&paths.station(kind.name));
-    let told = station.map_err(Error::Template).and_then(|station| told(paths, &*station));
-    Some(told.unwrap_or_else(|error| failed(kind, before, super::last::told(&error))))
+    let told = station.and_then(|station| told(paths, &*station).map_err(|error| super::last::told(&error)));
+    Some(told.unwrap_or_else(|reason| failed(kind, before, reason)))
 }
 
 fn failed(kind: &StationKind, set: Option<u64>, error: String) -> Told {

@@ -51,7 +51,18 @@ pub(super) const STATION: StationKind = StationKind {
     title: TITLE,
     load: |paths, configuration| {
         let said = configuration.mauve.as_ref()?;
-        Some(Mauve::new(paths, said).map(|station| Box::new(station) as Box<dyn Station>))
+        if !said.faults.is_empty() {
+            let faults: Vec<String> =
+                said.faults.iter().map(|fault| fault.to_string().trim_end().to_owned()).collect();
+            return Some(Err(format!(
+                "what server.conf says of who is told is wrong; mend it:\n{}",
+                faults.join("\n\n")
+            )));
+        }
+        Some(match Mauve::new(paths, said) {
+            Ok(station) => Ok(Box::new(station)),
+            Err(error) => Err(format!("{error}; mend it, or remove it so that the shipped one is used")),
+        })
     },
 };
 
