@@ -5,13 +5,14 @@ BUILT := $(or $(CARGO_TARGET_DIR),target)
 AS_USER := $(CURDIR)/tests/as-user
 AS_ROOT := $(CURDIR)/tests/as-root
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E --)
+ON_MACHINES := $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 
 .PHONY: help setup servers build demo test test-network lab lab-setup lab-test system-test test-definitions \
     test-packages-all quick-deb bench bench-apt fuzz deb docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
-	@echo 'make test   every test: units, properties, fixtures, command lines, whole sites'
+	@echo 'make test   every test: units, fixtures, whole sites; as root also on booted machines'
 	@echo 'make test-network  discovery over real multicast, beside avahi-daemon: as root, in namespaces of its own'
 	@echo 'make lab    boot two Debian machines on a network of their own, with a shell in each, as root'
 	@echo 'make lab-test  that such machines boot, install and hear each other, as root'
@@ -40,7 +41,7 @@ build: setup
 demo: build
 	@$(AS_USER) $(BUILT)/debug/demo
 
-# The system tests are run by an ordinary user; what only root can set up (a full disk, Postfix), which is ignored at
+# Whole sites are run by an ordinary user; what only root can set up (a full disk, Postfix), which is ignored at
 # first, by root; the others by whoever calls make.
 test: servers build docs
 	$(CARGO) test --locked --workspace --exclude auto-monitor-tests
@@ -53,10 +54,10 @@ test: servers build docs
 	    echo 'NOT TRIED, because it needs root (call make as root, or install sudo): test-network lab-test system-test'; fi
 
 # As root. avahi is unpacked, not installed, or this machine would have a daemon that announces it.
-test-network: build
+test-network: servers build
 	tests/avahi '$(abspath $(BUILT))/avahi'
 	AUTO_MONITOR_AVAHI='$(abspath $(BUILT))/avahi' $(CARGO) test --locked \
-	    --package auto-monitor-tests --features network --test network
+	    --package auto-monitor-tests --features network --test network $(ON_MACHINES)
 
 lab-setup:
 	@tests/lab-setup
@@ -67,11 +68,10 @@ lab: lab-setup $(if $(LAB),,deb)
 	@$(SUDO) $(BUILT)/debug/lab $(LAB)
 
 lab-test: lab-setup
-	$(CARGO) test --locked --package auto-monitor-tests --features lab --test lab $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
+	$(CARGO) test --locked --package auto-monitor-tests --features lab --test lab $(ON_MACHINES)
 
 SYSTEM_TEST = AUTO_MONITOR_PACKAGES='$(abspath $(BUILT))/debian-noopt' \
     $(CARGO) test --locked --package auto-monitor-tests --features lab
-ON_MACHINES := $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 
 # The optimizer and the compression of the packages take longer than all of the tests.
 quick-deb:

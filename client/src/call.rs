@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Enrolment, RefusalCode, Registration, Reply, Request, Verb};
@@ -16,6 +17,9 @@ use crate::identity::Identity;
 use crate::root::Root;
 use crate::screen::printable;
 use crate::trust::{self, Pins, Verdict};
+
+/// How long servers that were found may keep this host waiting for a key that none of them has.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Everything that a call needs to know of this host.
 pub struct Caller<'a> {
@@ -76,13 +80,13 @@ impl<'a> Caller<'a> {
     }
 
     /// Of servers that were found, the first that has the key that it announces, and to which calls go from then on.
-    /// Where there is one, or only the last is left, that is found out by the call.
+    /// Where there is one, or only the last is left, or no more patience, that is found out by the call.
     pub fn genuine(&mut self, found: Vec<Found>) -> Option<Found> {
-        let left = found.len().saturating_sub(1);
+        let (left, begun) = (found.len().saturating_sub(1), Instant::now());
         for (at, candidate) in found.into_iter().enumerate() {
             // Where nobody has said what its key is, it shall at least be the one that it has announced.
             self.announced = candidate.fingerprint.map(|print| print.to_string());
-            if at == left || self.trusted(&candidate.server).is_ok() {
+            if at == left || begun.elapsed() > PATIENCE || self.trusted(&candidate.server).is_ok() {
                 return Some(candidate);
             }
         }

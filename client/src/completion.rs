@@ -52,6 +52,23 @@ fn nothing_typed() -> bool {
     words.get(at.unwrap_or(words.len().saturating_sub(1))).is_none_or(|word| word.is_empty())
 }
 
+/// clap's script for bash inserts what is offered as it stands, after bash has taken patterns in it for the names of files:
+/// `check TAB` would put a command that somebody has hidden in a file's name on root's command line. So nothing is
+/// expanded, and everything is quoted. None where the script is not the one that this was made for.
+fn quoting(script: &str) -> Option<String> {
+    let changes = [
+        ("    local IFS=$'\\013'\n", "    local - IFS=$'\\013'\n    set -f\n"),
+        (
+            "        unset COMPREPLY\n    elif",
+            "        unset COMPREPLY\n        return\n    fi\n    local at\n    for at in \"${!COMPREPLY[@]}\"; do\n        \
+             printf -v \"COMPREPLY[at]\" %q \"${COMPREPLY[at]}\"\n    done\n    if",
+        ),
+    ];
+    changes.into_iter().try_fold(script.to_owned(), |script, (from, to)| {
+        script.contains(from).then(|| script.replacen(from, to, 1))
+    })
+}
+
 /// The script for a shell.
 ///
 /// # Errors
@@ -63,6 +80,9 @@ pub fn script(shell: clap_complete::Shell) -> io::Result<String> {
     let mut script = Vec::new();
     writer.write_registration(VARIABLE, NAME, NAME, NAME, &mut script)?;
     let mut script = String::from_utf8(script).map_err(io::Error::other)?;
+    if shell == "bash" {
+        script = quoting(&script).ok_or_else(|| io::Error::other("clap has changed its script for bash"))?;
+    }
     if shell == "zsh" {
         // Loaded at the first TAB as the body of a function, it has to answer that TAB too.
         script.push_str(

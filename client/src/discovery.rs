@@ -59,7 +59,7 @@ pub struct Search {
 /// Looks for servers. Takes up to three seconds, and as long again where the name servers do not answer.
 ///
 /// Those that announce the key that `said` names, or that `client.conf` does, come first: however many others are
-/// announced, they are not what is left out.
+/// announced, they are not what is left out. (Whoever repeats that very key under many names can still push it out.)
 #[must_use]
 pub fn look(root: &Root, configuration: &Configuration, said: Option<&ssh_key::Fingerprint>) -> Search {
     let found = local::browse();

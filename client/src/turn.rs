@@ -13,10 +13,11 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::failure::Failure;
 use crate::root::Root;
@@ -39,7 +40,9 @@ pub struct Turns {
 /// Without systemd, and below another root, there are none, and the folder is not there.
 #[must_use]
 pub fn hand_over(root: &Root) -> bool {
-    File::options().create(true).append(true).open(root.path(CHANGED)).is_ok()
+    // Neither a link of an image leads out of it, nor does a FIFO make anybody wait.
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    File::options().create(true).append(true).custom_flags(flags).open(root.path(CHANGED)).is_ok()
 }
 
 /// The right to run, until it is dropped.

@@ -22,6 +22,8 @@ use crate::update::PORT;
 pub const SERVICE: &str = "_mauvealert._udp";
 /// How long names may take, all of them together.
 pub const ALL: Duration = Duration::from_secs(5);
+/// Of how many targets of a name the addresses are asked for: an answer of DNS can name thousands.
+const TARGETS_MAX: usize = 16;
 /// How much of that the SRV records of one name may take, so that time is left for the name itself.
 const RECORDS: Duration = Duration::from_secs(3);
 
@@ -84,7 +86,7 @@ fn of_name(place: usize, name: &str, port: Option<u16>, resolver: &Resolver, sen
     if targets.is_empty() {
         let _ = sender.send((place, addresses(name, port.unwrap_or(PORT))));
     }
-    for Target { host, port } in targets {
+    for Target { host, port } in targets.into_iter().take(TARGETS_MAX) {
         apart(place, sender, move |sender| {
             let _ = sender.send((place, addresses(&host, port)));
         });

@@ -138,7 +138,8 @@ fn server_conf() -> Page {
     page.text(
         "`/etc/auto-monitor-server-nagios/server.conf` holds lines of the form `key = value`; `#` begins a comment on a \
          line of its own. Every key may be left out. A key that does not exist is an error, and with an \
-         error nothing is published: what Nagios has stays. Whatever is published takes effect with the next publish; \
+         error nothing is published: what Nagios has stays. An error in a `[notify NAME]` stops the station's routing \
+         alone. Whatever is published takes effect with the next publish; \
          `listen` and `sshd` when the endpoint is started again.",
     );
     keys(&mut page, configuration::KEYS);

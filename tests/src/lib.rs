@@ -1,6 +1,7 @@
 //! A whole site in a scratch folder: a server with its endpoint, a Nagios of its own, hosts with real services.
 //!
-//! Everything is a real process that listens on a loopback address of its own; nothing is a stand-in. All of it runs as
+//! Everything is a real process that listens on a loopback address of its own; nothing is a stand-in but
+//! the alert station ([`station`]), which is Ruby elsewhere. All of it runs as
 //! the ordinary user who runs this, needs no privileges, writes nothing outside of its folder, and ends with the
 //! values of this library: each process is told by the kernel when its parent dies, so that not even a killed
 //! demonstration leaves anything behind.

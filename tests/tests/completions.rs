@@ -78,6 +78,13 @@ fn bash_offers_commands_options_and_names() -> Result<()> {
         let said = shell("bash", &[&["-c", BASH, "bash"], words].concat(), &path, folder.path())?;
         Ok(said.trim_end().to_owned())
     };
+    // A file's name may be a command, and a pattern is none of the files that it fits.
+    fs::write(folder.path().join("x;touch y;.conf"), "")?;
+    fs::write(folder.path().join("apache;touch y"), "")?;
+    web.client(&site, &["disable", "apache*"]).expect(0)?;
+    assert_eq!(ask(&["auto-monitor", "check", "x"])?, r"x\;touch\ y\;.conf");
+    assert_eq!(ask(&["auto-monitor", "--root", &root, "enable", "apache*"])?, r"apache\*");
+    web.client(&site, &["enable", "apache*"]).expect(0)?;
     let client = |words: &[&str]| ask(&[&["auto-monitor", "--root", &root], words].concat());
     assert_eq!(client(&["sho"])?, "show");
     assert_eq!(client(&["show", ""])?, "apache2 openssh-server");

@@ -2,7 +2,7 @@
 //! and preseeded; interrupted; with a server that is there, silent or absent; with systemd and without.
 //!
 //! `make system-test` runs these, as root. What needs more time than that has, in more orders and with more machines, is
-//! ignored there: `make test-packages-all` runs all.
+//! ignored there: `make test-packages-all` runs it, and `make bench-apt` what is measured.
 
 #[path = "packages/delay.rs"]
 mod delay;

@@ -263,12 +263,15 @@ impl Journal {
             let set = told.set.unwrap_or_default().to_string();
             self.line(&[("event", "published"), ("station", &told.station), ("set", &set)]);
             for doubt in told.doubts.iter().chain(&told.next) {
-                self.line(&[("event", "warning"), ("station", &told.station), ("reason", doubt)]);
+                let pairs = [("event", "warning"), ("station", told.station.as_str()), ("reason", doubt)];
+                self.level(Level::Warning, &pairs);
             }
         }
         let reason = untold.map(|(_, reason)| reason.clone());
         if let Some((station, reason)) = untold.filter(|_| self.untold != reason) {
-            self.line(&[("event", "publish-failed"), ("station", station), ("reason", reason)]);
+            let next = ("next", "auto-monitor-server status");
+            let pairs = [("event", "publish-failed"), ("station", station), ("reason", reason), next];
+            self.level(Level::Error, &pairs);
         }
         self.untold = reason;
     }

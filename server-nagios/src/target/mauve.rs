@@ -253,6 +253,12 @@ impl Station for Mauve {
 
     fn doubts(&self, hosts: &BTreeMap<HostName, Routed>) -> Vec<String> {
         let mut doubts = Vec::new();
+        if !self.said.mauvesend.is_file() {
+            doubts.push(format!(
+                "{} is not there, so the station hears of nothing; install the package mauvesend",
+                self.said.mauvesend.display()
+            ));
+        }
         let tags: BTreeSet<&Group> = hosts.values().flat_map(|host| &host.groups).collect();
         for route in &self.said.routes {
             let tags = route.tags.iter().filter(|tag| !tags.contains(&Group::Tag((*tag).clone())));

@@ -1,4 +1,4 @@
-//! The Debian packages of this checkout, which `make deb` builds.
+//! The Debian packages of this checkout, which `make deb` builds, and `make quick-deb` for the tests.
 
 use std::env;
 use std::fs;

@@ -71,7 +71,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 /// Another package is compared with the same on a machine without anything of ours, at the same time; ours with itself
 /// where there is no server, as what dpkg and debconf need for a package with units and questions is no waiting.
 #[test]
-#[ignore = "measures, so nothing else is to run meanwhile: make system-test runs it by itself"]
+#[ignore = "measures, so nothing else is to run meanwhile: make bench-apt runs it by itself"]
 fn apt_waits_for_nobody() -> Result<()> {
     let (site, [b, plain]) = Site::start(["b", "plain"])?;
     let monitor = &site.monitor.machine;

@@ -125,7 +125,8 @@ struct Trial {
 
 const CLIENT_UNITS: [&str; 3] =
     ["auto-monitor-watch.service", "auto-monitor-register.path", "auto-monitor-register.timer"];
-const SERVER_UNITS: [&str; 5] = [
+const SERVER_UNITS: [&str; 6] = [
+    "auto-monitor-server-heartbeat.path",
     "auto-monitor-server.service",
     "auto-monitor-server-publish.service",
     "auto-monitor-server-announce.service",
