@@ -5,9 +5,11 @@
 //! top of `status`; so do we.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 use crate::root::Root;
 
@@ -15,6 +17,19 @@ const STATUS: &str = "/var/lib/dpkg/status";
 const UPDATES: &str = "/var/lib/dpkg/updates";
 /// Fifty times the largest that was seen.
 const DATABASE_MAX: usize = 256 * 1024 * 1024;
+
+/// The folder of dpkg's database.
+pub const DATABASE: &str = "/var/lib/dpkg";
+/// What apt and dpkg lock there for the whole of a run (`dpkg --force-help`, `lock-frontend`), and close at its end.
+pub const LOCK: &str = "lock-frontend";
+
+/// Whether a package manager is at work: somebody holds its lock. Where that cannot be told, nobody does.
+#[must_use]
+pub fn are_at_work(root: &Root) -> bool {
+    let lock = Flock::from(FlockType::WriteLock);
+    File::open(root.path(DATABASE).join(LOCK))
+        .is_ok_and(|file| fcntl_getlk(&file, &lock).is_ok_and(|holder| holder.is_some()))
+}
 
 /// The packages of a host. A host without dpkg has none.
 #[derive(Debug, Default)]

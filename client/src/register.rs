@@ -15,6 +15,7 @@ use crate::configuration::Configuration;
 use crate::difference;
 use crate::enrol;
 use crate::failure::{Failure, Status};
+use crate::packages;
 use crate::root::Root;
 use crate::screen::{BAD, DIM, GOOD, NEXT, Screen, WARNING, count, paint, printable};
 use crate::state::State;
@@ -22,6 +23,8 @@ use crate::turn::{self, Turn, Turns};
 
 /// How long a person's call waits for a run that is under way.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a package manager is waited for, which may itself wait for a person.
+const PACKAGES_AT_MOST: Duration = Duration::from_secs(5 * 60);
 /// The first pause of `--wait`, and the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
@@ -140,6 +143,9 @@ pub fn run(root: &Root, screen: Screen, options: Options) -> Result<Status, Fail
         }
         return Ok(Status::Done);
     }
+    if options.unattended && options.if_changed {
+        packages_done(root);
+    }
     let turns = Turns::new(root)?;
     turns.want()?;
     let mut report: Option<Report> = None;
@@ -163,6 +169,15 @@ pub fn run(root: &Root, screen: Screen, options: Options) -> Result<Status, Fail
     }
     // Of several runs the last one says how things stand.
     Ok(report.map_or(Status::Done, |mut report| tell(screen, options, &mut report)))
+}
+
+/// Waits while a package manager works: in the middle of an upgrade, a package may be neither here nor gone, and of two
+/// hundred packages the state after the last one counts. Whoever holds its lock longer is not waited for.
+fn packages_done(root: &Root) {
+    let until = Instant::now() + PACKAGES_AT_MOST;
+    while packages::are_at_work(root) && Instant::now() < until {
+        std::thread::sleep(PAUSE.0);
+    }
 }
 
 #[derive(Serialize)]

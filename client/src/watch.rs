@@ -7,7 +7,6 @@
 //!
 //! While a package manager works, nothing is registered: of two hundred packages, the state after the last one counts.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -16,14 +15,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecursiveMode, Watcher};
-use rustix::process::{
-    Flock, FlockType, Pid, PidfdFlags, Signal, fcntl_getlk, pidfd_open, pidfd_send_signal,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::failure::{Failure, Status};
 use crate::layers::{LAYERS, is_ignored};
+use crate::packages;
 use crate::root::{CONFIGURATION, OVERRIDES, Root, reason};
 use crate::screen::Screen;
 use crate::state::State;
@@ -39,11 +37,9 @@ const RETRY_LEAST: Duration = Duration::from_secs(30);
 /// How long a package manager is waited for: one that waits for a person may take the night.
 const PACKAGES_AT_MOST: Duration = Duration::from_secs(15 * 60);
 
-/// The folder of dpkg's database, and what of it tells something: that a package came or went, and that the package
-/// manager is done, because it closes the file then that it has locked.
-const DPKG: (&str, [&str; 2]) = ("/var/lib/dpkg", ["status", LOCK]);
-/// What apt and dpkg lock for the whole of a run (`dpkg --force-help`, `lock-frontend`).
-const LOCK: &str = "lock-frontend";
+/// What of dpkg's database tells something: that a package came or went, and that the package manager is done, because it
+/// closes the file then that it has locked.
+const OF_PACKAGES: [&str; 2] = ["status", packages::LOCK];
 
 enum Message {
     /// Something may have changed.
@@ -165,7 +161,7 @@ fn quiet(receiver: &Receiver<Message>, wait: Duration, hinted: bool) -> bool {
 /// Waits while a package manager works; false when it is time to end.
 fn packages_are_done(receiver: &Receiver<Message>, root: &Root) -> bool {
     let deadline = Instant::now() + PACKAGES_AT_MOST;
-    while packages_are_at_work(root) {
+    while packages::are_at_work(root) {
         // It closes its lock at the end, which is a hint; one that is killed does so too.
         let left = deadline.saturating_duration_since(Instant::now());
         match receiver.recv_timeout(left) {
@@ -175,13 +171,6 @@ fn packages_are_done(receiver: &Receiver<Message>, root: &Root) -> bool {
         }
     }
     true
-}
-
-/// Whether somebody holds the lock of the package manager. Where that cannot be told, nobody does.
-fn packages_are_at_work(root: &Root) -> bool {
-    let lock = Flock::from(FlockType::WriteLock);
-    File::open(root.path(DPKG.0).join(LOCK))
-        .is_ok_and(|file| fcntl_getlk(&file, &lock).is_ok_and(|holder| holder.is_some()))
 }
 
 /// A folder, and which names in it count.
@@ -200,7 +189,7 @@ impl Wanted {
         layers
             .chain([
                 Self { folder: root.path(own), names: Some(names.to_vec()) },
-                Self { folder: root.path(DPKG.0), names: Some(DPKG.1.to_vec()) },
+                Self { folder: root.path(packages::DATABASE), names: Some(OF_PACKAGES.to_vec()) },
             ])
             .collect()
     }

@@ -158,15 +158,7 @@ fn a_package_counts_when_the_package_manager_is_done() {
     let watch = Watch::start(&host);
     comes_to(&endpoint, 1, "the first");
 
-    let lock = File::options().write(true).open(host.path("var/lib/dpkg/lock-frontend")).unwrap();
-    // As apt does it: a lock of fcntl(2), which a process has, so another one must hold it.
-    let mut apt = Command::new("python3")
-        .args(["-c", "import fcntl, time; fcntl.lockf(0, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"])
-        .stdin(lock)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::io::Read::read_exact(apt.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    let mut apt = apt(&host);
     let installed = "Package: nginx\nStatus: install ok installed\nArchitecture: amd64\n";
     host.write("var/lib/dpkg/status-new", installed);
     fs::rename(host.path("var/lib/dpkg/status-new"), host.path("var/lib/dpkg/status")).unwrap();
@@ -177,6 +169,41 @@ fn a_package_counts_when_the_package_manager_is_done() {
     comes_to(&endpoint, 2, "it is done");
     assert_eq!(names(&endpoint, 2), ["half", "nginx"]);
     watch.end();
+}
+
+/// What locks the package manager's database until it is killed. As apt does it: a lock of fcntl(2), which a process has, so
+/// another one must hold it.
+fn apt(host: &Host) -> std::process::Child {
+    let lock = File::options().write(true).open(host.path("var/lib/dpkg/lock-frontend")).unwrap();
+    let mut apt = Command::new("python3")
+        .args(["-c", "import fcntl, time; fcntl.lockf(0, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"])
+        .stdin(lock)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Read::read_exact(apt.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+    apt
+}
+
+#[test]
+fn what_packaging_calls_waits_for_the_package_manager_and_a_person_does_not() {
+    let endpoint = Endpoint::start();
+    let host = Host::new(&[
+        ("etc/auto-monitor/client.conf", &endpoint.configuration()),
+        ("var/lib/dpkg/lock-frontend", ""),
+    ]);
+    let mut apt = apt(&host);
+    let mut called =
+        host.command(&["register", "--unattended", "--if-changed", "--wait", "30s"]).spawn().unwrap();
+    stays_with(&endpoint, 0, "apt is not done");
+    assert!(called.try_wait().unwrap().is_none());
+    host.run(0, &["register"]);
+    assert_eq!(endpoint.calls("register"), 1);
+    host.write("etc/monitoring-info/new.conf", "[new]\ntype = ssh\n");
+    apt.kill().unwrap();
+    apt.wait().unwrap();
+    assert!(called.wait().unwrap().success());
+    assert_eq!(names(&endpoint, 2), ["new"]);
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn no_unit_is_more_exposed_than_was_promised() -> Result<()> {
     site.watch(&b)?;
     let mut all = exposures(&site.monitor.machine)?;
     all.extend(exposures(&b)?);
-    ensure!(all.len() == 9, "five services of the server and four of the client: {all:?}");
+    ensure!(all.len() == 10, "six services of the server and four of the client: {all:?}");
     for (unit, level) in &all {
         println!("{level:4.1}  {unit}");
     }

@@ -122,6 +122,15 @@ fn interrupted(host: &Machine, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// What dpkg's messages tell to do, as soon as the one that was killed holds no lock any more.
+fn configure(host: &Machine) -> Result<()> {
+    wait_for("dpkg configures what is left", PATIENCE, || {
+        let configure = ["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "--pending"];
+        let said = host.run(&configure)?;
+        Ok(if said.status == Some(0) { Ok(()) } else { Err(said.to_string()) })
+    })
+}
+
 #[test]
 fn an_interrupted_dpkg_ends_with_the_truth_and_one_registration() -> Result<()> {
     let (site, [b]) = Site::start(["b"])?;
@@ -133,7 +142,7 @@ fn an_interrupted_dpkg_ends_with_the_truth_and_one_registration() -> Result<()> 
     let before = site.changes(&b)?.len();
     // While it is configured: everything is unpacked, and nothing has been told.
     interrupted(&b, &["install", "other", "made"])?;
-    b.expect(0, &["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "--pending"])?;
+    configure(&b)?;
     site.wait_for_services(&b, &["made", "other"])?;
     quiet(&b)?;
     let configured = site.changes(&b)?;
@@ -142,7 +151,7 @@ fn an_interrupted_dpkg_ends_with_the_truth_and_one_registration() -> Result<()> 
     // While it is unpacked: the old files are there, and dpkg wants the package once more.
     publish(&b, &[release(2, 1002, "preinst")])?;
     interrupted(&b, &["install", "made"])?;
-    b.expect(0, &["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "--pending"])?;
+    configure(&b)?;
     apt(&b, &["--fix-broken", "install"])?;
     apt(&b, &["install", "made"])?;
     wait_for("the new port at the server", PATIENCE, || {
@@ -201,8 +210,7 @@ fn an_interruption_of_our_own_installation_is_mended() -> Result<()> {
         std::thread::sleep(whole * moment / (MOMENTS + 1));
         let killed = b.run(&["systemctl", "kill", "--signal=KILL", "interrupted"])?;
         println!("{:?}: {}", whole * moment / (MOMENTS + 1), killed.status == Some(0));
-        // What dpkg's messages tell to do.
-        b.expect(0, &["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "--pending"])?;
+        configure(&b)?;
         apt(&b, &["--fix-broken", "install"])?;
         apt(&b, &["install", "/root/next.deb"])?;
         for unit in
