@@ -13,7 +13,10 @@ const SERVER_CONF: &str = "[mauve]\npeople = alice, bob, on-call, boss\nsource =
 
 fn station(text: &str) -> Mauve {
     let configuration = Configuration::parse("server.conf", text.as_bytes()).unwrap();
-    Mauve::new(&Paths::below(Path::new("/srv/site")).unwrap(), &configuration.mauve.unwrap()).unwrap()
+    let mut said = configuration.mauve.unwrap();
+    // A program that there is, wherever this runs.
+    said.mauvesend = "/bin/sh".into();
+    Mauve::new(&Paths::below(Path::new("/srv/site")).unwrap(), &said).unwrap()
 }
 
 fn hosts() -> BTreeMap<HostName, Routed> {
@@ -122,6 +125,13 @@ fn what_is_about_nothing_yet_is_told() {
             "[notify printers] is about db, which is not registered",
         ]
     );
+}
+
+#[test]
+fn a_program_that_is_missing_is_told() {
+    let mut station = station(SERVER_CONF);
+    station.said.mauvesend = "/nowhere/mauvesend".into();
+    assert!(station.doubts(&hosts())[0].starts_with("/nowhere/mauvesend is not there"));
 }
 
 #[test]
