@@ -1,7 +1,7 @@
 //! What the shell offers at TAB: commands and options from the command line's own definition, and the names of this host's
 //! services, which no script that was made beforehand can know.
 //!
-//! The scripts for bash, zsh and fish are a few lines that call this program back, with [`VARIABLE`] in the environment. A
+//! The scripts for bash, zsh and fish are a few lines that call this program back, with `VARIABLE` in the environment. A
 //! variable of our own: `COMPLETE`, which clap suggests, may mean something else to whoever has set it. The call back
 //! costs what `auto-monitor types` costs, a few milliseconds; only where a service's name is to be completed, the
 //! definition files are read as well. What cannot be read is not offered, and nothing is said of it.

@@ -1,7 +1,7 @@
 //! `status`: everything on one screen, and what to do next.
 //!
 //! It asks no server: it says what is known here, so that it answers at once when no server does. What is gathered is the
-//! JSON; [`text`] makes a screen of it.
+//! JSON; `text` makes a screen of it.
 
 use jiff::{SignedDuration, Timestamp, Zoned};
 use monitoring_info::diagnostic::{Problem, Severity};

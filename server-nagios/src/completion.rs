@@ -1,7 +1,7 @@
 //! What the shell offers at TAB: commands and options from the command line's own definition, and the names of hosts, which
 //! no script that was made beforehand can know.
 //!
-//! The scripts for bash, zsh and fish are a few lines that call this program back, with [`VARIABLE`] in the environment: a
+//! The scripts for bash, zsh and fish are a few lines that call this program back, with `VARIABLE` in the environment: a
 //! variable of our own, because `COMPLETE`, which clap suggests, may mean something else to whoever has set it. Whoever
 //! may not read the state is offered no names, and nothing is said of it. As for every command, what hosts have sent is
 //! read as the account that the state belongs to, never as root.

@@ -6,7 +6,7 @@
 //! people are, and how each wants to be reached, stays the station's administrator's.
 //!
 //! A configuration of Mauve is Ruby that is evaluated. What came from a host is written as a single-quoted literal of text
-//! that was judged when it arrived, and nothing is published before [`grammar`] has read every file back: it knows the few
+//! that was judged when it arrived, and nothing is published before `grammar` has read every file back: it knows the few
 //! constructs that we write, and no more. Mauve itself has no way to judge a file but to run it, and is often on another
 //! machine.
 //!
