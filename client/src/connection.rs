@@ -173,31 +173,32 @@ fn remaining(until: Instant) -> u32 {
     u32::try_from(left).unwrap_or(u32::MAX).max(1)
 }
 
-fn connect(server: &ServerAddress, source: Option<IpAddr>) -> Result<TcpStream, Failure> {
-    let addresses: Vec<SocketAddr> = match server.ip() {
-        Some(ip) => vec![SocketAddr::new(ip, server.port)],
-        None => (server.host.as_str(), server.port).to_socket_addrs().map_or_else(
-            |error| {
-                // Where the C library does not ask the local network, or only by IPv4.
-                let local = if local::is_local(&server.host) {
-                    local::resolve(&server.host, server.port)
-                } else {
-                    Vec::new()
-                };
-                if !local.is_empty() {
-                    return Ok(local);
-                }
-                Err(Failure::new(
-                    Status::Unreachable,
-                    format!("cannot find the address of {server}: {}", resolver(&error)),
-                )
-                .help("look at the name of the server, and at this host's resolver (getent hosts NAME)"))
-            },
-            |found| Ok(found.collect()),
-        )?,
+fn addresses(server: &ServerAddress) -> Result<Vec<SocketAddr>, Failure> {
+    if let Some(ip) = server.ip() {
+        return Ok(vec![SocketAddr::new(ip, server.port)]);
+    }
+    let is_local = local::is_local(&server.host);
+    let (why, help) = match (server.host.as_str(), server.port).to_socket_addrs() {
+        Ok(found) => return Ok(found.collect()),
+        // Where the C library does not ask the local network, or only by IPv4.
+        Err(_) if is_local => match local::resolve(&server.host, server.port) {
+            found if !found.is_empty() => return Ok(found),
+            _ => (
+                "no machine on the local network has that name".to_owned(),
+                "is it up, and on this network? Who announces a server: auto-monitor discover",
+            ),
+        },
+        Err(error) => (
+            resolver(&error),
+            "look at the name of the server, and at this host's resolver (getent hosts NAME)",
+        ),
     };
+    Err(Failure::new(Status::Unreachable, format!("cannot find the address of {server}: {why}")).help(help))
+}
+
+fn connect(server: &ServerAddress, source: Option<IpAddr>) -> Result<TcpStream, Failure> {
     let mut failures = Vec::new();
-    for address in addresses {
+    for address in addresses(server)? {
         if source.is_some_and(|source| source.is_ipv4() != address.is_ipv4()) {
             failures.push(format!("{} (bind-address is of the other kind)", address.ip()));
             continue;

@@ -4,6 +4,7 @@
 //! make, and avahi. They leave the machine's own network alone.
 
 use std::fs;
+use std::thread;
 use std::time::Duration;
 
 #[path = "network/avahi.rs"]
@@ -77,6 +78,23 @@ fn interfaces_come_and_go_and_ipv6_alone_is_enough() {
         assert!(std::time::Instant::now() < until, "the new address is not announced: {}", web.discover());
     }
     drop(running);
+}
+
+#[test]
+fn a_server_that_is_too_busy_to_answer_at_once_is_waited_for() {
+    let mut network = Network::new();
+    let (monitor, web) = (network.machine("monitor.example.org"), network.machine("web1.example.org"));
+    let [endpoint, announcement] = monitor.serve();
+    let print = web.discovers(1, PATIENCE)["servers"][0]["fingerprint"].as_str().unwrap().to_owned();
+    announcement.pause();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_secs(3));
+            announcement.go_on();
+        });
+        web.say(4, &["auto-monitor", "enrol", &monitor.place(), "--fingerprint", &print]);
+    });
+    drop((endpoint, announcement));
 }
 
 #[test]

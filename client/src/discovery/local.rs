@@ -18,8 +18,10 @@ use super::{ADDRESSES_MAX, Found, Source, shown};
 /// How long the network is listened to. Queries go out at once and after one second; an answer that more than one
 /// machine could give waits up to 120 ms (RFC 6762, section 6).
 const BROWSE: Duration = Duration::from_millis(2500);
-/// How long a name is asked for.
-const RESOLVE: Duration = Duration::from_millis(2500);
+/// How long a name is asked for, with queries at once and after one and three seconds. As long as the C library waits for
+/// a name server (resolv.conf(5), `timeout`): whoever asks for a name knows that it exists, and the one machine that can
+/// answer may be busy.
+const RESOLVE: Duration = Duration::from_secs(5);
 /// How long further addresses of a name are waited for, once there is one.
 const MORE: Duration = Duration::from_millis(200);
 /// How long the last word may take.
