@@ -13,10 +13,14 @@
 //! From there on no shell is in the way either: this process becomes `mauvesend` (`execve`). Nagios runs notifications in
 //! its workers and does not wait; and a datagram waits for nobody.
 //!
-//! A station is told of every notification, again at each interval, since a datagram may be lost. The subject is the host,
-//! and the id `host@HOST` or `svc:SERVICE@HOST`: a station tells the alerts of a source apart by their ids alone, so that
-//! `svc:ssh` of two hosts would be one alert. In the summary is nothing that changes from one time to the next. Who hears of
-//! it is the station's to decide.
+//! A station is told of every notification, again at each interval, since a datagram may be lost. The subject is the host;
+//! [`alert`] says what the alert is called. Who hears of it is the station's to decide.
+//!
+//! During a downtime Nagios itself notifies nobody, neither of problems nor of recoveries, with one exception: that somebody
+//! acknowledges a problem. To the station that would be a raise, of an alert that it may never have heard of; so it is not
+//! told. (The wire has a word for suppressing an alert until some time, which is none for this: the original station takes
+//! it only at the moment at which an alert is raised or cleared, and nothing takes it back, so that a downtime that is over
+//! sooner would still keep the next problem quiet.)
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -25,28 +29,21 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use clap::Parser;
-use monitoring_info::fingerprint::hexadecimal;
-use sha2::{Digest as _, Sha256};
+use monitoring_info::alert;
+use monitoring_info::state::State;
 
 use crate::answer::Answer;
 use crate::command_line;
 
-/// How much of what a plugin has printed is sent, in characters. Nagios keeps 8 KiB; a datagram takes 64 KiB, and every
-/// character may become six in HTML.
-const OUTPUT_MAX: usize = 8 * 1024;
-/// And of what a person has written.
+/// How much of what a person has written is sent, in characters.
 const COMMENT_MAX: usize = 1024;
-/// The longest id that a station keeps, in characters.
-const ID_MAX: usize = 256;
 /// How many texts Nagios says.
 const TEXTS: usize = 9;
-/// For how long nobody is told of what is under maintenance, unless its end is told before.
-const SUPPRESSED: &str = "+1d";
 
 /// Tell the alert station Mauve what Nagios notifies
 ///
 /// Nagios runs it. It becomes mauvesend: a problem raises the alert `svc:SERVICE@HOST` or `host@HOST`, a recovery clears
-/// it; an acknowledgement is mentioned, and what is under maintenance is suppressed.
+/// it; an acknowledgement is mentioned, but in a downtime nothing is raised.
 #[derive(Debug, Parser)]
 #[command(name = "notify_mauve", version)]
 struct Arguments {
@@ -60,7 +57,7 @@ struct Arguments {
     #[arg(long, value_name = "NAME")]
     source: String,
     /// What Nagios says, each text percent-encoded, joined by commas: the type of the notification, host, service (empty:
-    /// the host itself), state, depth of downtimes, output, further output, who says something, and what
+    /// the host itself), state, depths of downtimes, output, further output, who says something, and what
     #[arg(value_name = "SAID")]
     said: String,
 }
@@ -74,8 +71,8 @@ struct Notification {
     service: Option<String>,
     state: String,
     in_downtime: bool,
-    /// What the plugin has printed, without performance data.
-    output: String,
+    /// The state, and what the plugin has printed, without performance data.
+    text: String,
     /// Who says what.
     comment: Option<(String, String)>,
 }
@@ -92,6 +89,9 @@ fn answer(arguments: &Arguments) -> Answer {
             "Nagios does not say {TEXTS} texts, joined by commas; publish once more"
         ));
     };
+    if notification.is_withheld() {
+        return Answer::new(State::Ok, "in a downtime nothing is raised");
+    }
     let error = Command::new(&arguments.mauvesend)
         .args(&arguments.to)
         .arg(format!("--source={}", arguments.source))
@@ -109,15 +109,14 @@ impl Notification {
         let texts: Vec<String> = said.split(',').map(decoded).collect();
         let [kind, host, service, state, downtimes, output, further, author, comment]: [String; TEXTS] =
             texts.try_into().ok()?;
-        let further = unescaped(&further);
-        let output = if further.is_empty() { output } else { format!("{output}\n{further}") };
         Some(Self {
+            text: alert::text(&state, &output, &further),
             kind,
             host,
             service: Some(service).filter(|service| !service.is_empty()),
             state,
-            in_downtime: downtimes.parse().is_ok_and(|depth: u32| depth > 0),
-            output: output.chars().take(OUTPUT_MAX).collect(),
+            // That of the service and that of the host, one number behind the other.
+            in_downtime: downtimes.contains(|digit| matches!(digit, '1'..='9')),
             comment: Some((short(&author), short(&comment)))
                 .filter(|(author, comment)| !author.is_empty() || !comment.is_empty()),
         })
@@ -133,14 +132,18 @@ impl Notification {
         self.begins_to_flap() || !matches!(self.state.as_str(), "OK" | "UP")
     }
 
+    /// Whether it would raise something in a downtime, of which nobody is to be told but what a person has Nagios say in
+    /// spite of that.
+    fn is_withheld(&self) -> bool {
+        let in_downtime = self.in_downtime || self.kind == "DOWNTIMESTART";
+        in_downtime && self.is_bad() && self.kind != "CUSTOM"
+    }
+
     /// The arguments of `mauvesend`, each joined to its option, so that none is taken for an option itself.
     fn alert(&self) -> Vec<String> {
-        let (id, what) = match &self.service {
-            Some(service) => (format!("svc:{service}@{}", self.host), service.as_str()),
-            None => (format!("host@{}", self.host), "host"),
-        };
+        let service = self.service.as_deref();
         let state = if self.begins_to_flap() { "flapping" } else { &self.state };
-        let mut text = format!("{}: {}", self.state, self.output);
+        let mut text = self.text.clone();
         match (self.kind.as_str(), &self.comment) {
             ("ACKNOWLEDGEMENT", Some((author, comment))) => {
                 let _ = write!(text, "\nAcknowledged in Nagios by {author}: {comment}");
@@ -150,31 +153,16 @@ impl Notification {
             }
             (_, None) => {}
         }
-        let mut arguments = vec![
-            format!("--id={}", fitting(id)),
+        let arguments = [
+            format!("--id={}", alert::id(&self.host, service)),
             format!("--subject={}", self.host),
-            format!("--summary={what} is {state}"),
+            format!("--summary={}", alert::summary(service, state)),
             format!("--text={text}"),
             if self.is_bad() { "--raise=now".to_owned() } else { "--clear=now".to_owned() },
         ];
-        match self.kind.as_str() {
-            "DOWNTIMEEND" | "DOWNTIMECANCELLED" => arguments.push("--suppress=now".to_owned()),
-            _ if self.in_downtime => arguments.push(format!("--suppress={SUPPRESSED}")),
-            _ => {}
-        }
         // No argument of a program can hold it, and there is nothing to lose.
         arguments.into_iter().map(|argument| argument.replace('\0', "")).collect()
     }
-}
-
-/// The id as it fits into the station's database, which has room for the names of all but very odd hosts. What does not fit
-/// ends with a digest, so that it is still one alert's alone.
-fn fitting(id: String) -> String {
-    if id.len() <= ID_MAX {
-        return id;
-    }
-    let digest = hexadecimal(&Sha256::digest(&id));
-    id.chars().take(ID_MAX - digest.len() - 1).chain(['~']).chain(digest.chars()).collect()
 }
 
 fn short(text: &str) -> String {
@@ -196,24 +184,6 @@ fn decoded(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Further output, in which Nagios writes a line end as `\n` and a backslash as `\\`.
-fn unescaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut characters = text.chars();
-    while let Some(c) = characters.next() {
-        match (c, characters.as_str().chars().next()) {
-            ('\\', Some('n')) => out.push('\n'),
-            ('\\', Some('\\')) => out.push('\\'),
-            _ => {
-                out.push(c);
-                continue;
-            }
-        }
-        characters.next();
-    }
-    out
 }
 
 #[cfg(test)]
@@ -271,10 +241,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_maintenance_is_suppressed_until_that_ends() {
-        assert_eq!(alert("DOWNTIMESTART,h,s,CRITICAL,1,out,,,")[5], "--suppress=+1d");
-        assert_eq!(alert("DOWNTIMEEND,h,s,CRITICAL,0,out,,,")[5], "--suppress=now");
-        assert_eq!(alert("PROBLEM,h,s,CRITICAL,0,out,,,").len(), 5);
+    fn in_a_downtime_nothing_is_raised() {
+        let withheld = |said: &str| Notification::read(said).unwrap().is_withheld();
+        for said in [
+            "ACKNOWLEDGEMENT,h,s,CRITICAL,10,out,,a,b",
+            "ACKNOWLEDGEMENT,h,s,CRITICAL,01,out,,a,b",
+            "ACKNOWLEDGEMENT,h,,DOWN,1,out,,a,b",
+            "DOWNTIMESTART,h,s,CRITICAL,00,out,,,",
+        ] {
+            assert!(withheld(said), "{said}");
+        }
+        for said in [
+            "ACKNOWLEDGEMENT,h,s,CRITICAL,00,out,,a,b",
+            "DOWNTIMEEND,h,s,CRITICAL,00,out,,,",
+            "RECOVERY,h,s,OK,10,out,,,",
+            "CUSTOM,h,s,CRITICAL,10,out,,a,b",
+        ] {
+            assert!(!withheld(said), "{said}");
+            assert_eq!(alert(said).len(), 5, "no word of suppression: {said}");
+        }
     }
 
     #[test]
@@ -289,12 +274,7 @@ mod tests {
     fn too_much_is_cut_and_too_few_texts_are_none() {
         let long = "%27".repeat(20_000);
         let said = alert(&format!("ACKNOWLEDGEMENT,h,s,CRITICAL,0,{long},{long},{long},{long}"));
-        assert_eq!(said[3].chars().filter(|c| *c == '\'').count(), OUTPUT_MAX + 2 * COMMENT_MAX);
-        let host = format!("{}bb", "a.".repeat(124));
-        let id =
-            |end: &str| alert(&format!("PROBLEM,{host},{}{end},CRITICAL,0,,,,", "s".repeat(62)))[0].clone();
-        assert_eq!((id("s").len(), id("t").len()), ("--id=".len() + ID_MAX, "--id=".len() + ID_MAX));
-        assert_ne!(id("s"), id("t"));
+        assert_eq!(said[3].chars().filter(|c| *c == '\'').count(), super::alert::OUTPUT_MAX + 2 * COMMENT_MAX);
         assert_eq!(Notification::read("PROBLEM,h,s"), None);
         assert_eq!(Notification::read(&",".repeat(9)), None);
         assert_eq!(decoded("%ff%4%zz%"), "\u{fffd}%4%zz%");

@@ -4,6 +4,7 @@
 //! [registration], which the server publishes for the checking program, which computes [probes](probe) from it. This crate
 //! does no I/O: it is the same code on the host, on the server and in the probe, so that the three cannot disagree.
 
+pub mod alert;
 pub mod announcement;
 pub mod definition;
 pub mod diagnostic;
