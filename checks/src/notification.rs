@@ -274,7 +274,10 @@ mod tests {
     fn too_much_is_cut_and_too_few_texts_are_none() {
         let long = "%27".repeat(20_000);
         let said = alert(&format!("ACKNOWLEDGEMENT,h,s,CRITICAL,0,{long},{long},{long},{long}"));
-        assert_eq!(said[3].chars().filter(|c| *c == '\'').count(), super::alert::OUTPUT_MAX + 2 * COMMENT_MAX);
+        assert_eq!(
+            said[3].chars().filter(|c| *c == '\'').count(),
+            super::alert::OUTPUT_MAX + 2 * COMMENT_MAX
+        );
         assert_eq!(Notification::read("PROBLEM,h,s"), None);
         assert_eq!(Notification::read(&",".repeat(9)), None);
         assert_eq!(decoded("%ff%4%zz%"), "\u{fffd}%4%zz%");

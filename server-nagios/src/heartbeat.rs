@@ -1,19 +1,23 @@
-//! The command `heartbeat`: the alert station hears that the engine is alive, and what the engine tells nobody.
+//! The command `heartbeat`: the alert station hears that the engine is alive, and again what it may have missed.
 //!
 //! Each time an alert is cleared now and raised in ten minutes: so the station raises it by itself once it has heard nothing
-//! for so long, whatever the reason: the engine is dead, or the machine, or the network. While the engine does not run,
-//! nothing is sent. A timer calls it every minute, since datagrams are lost.
+//! for so long, whatever the reason: the engine is dead, or the machine, or the network. While the engine does not run, or
+//! runs and does not get on, nothing is sent. A timer calls it every minute, since datagrams are lost.
 //!
-//! An alert that the engine had raised would stay raised for ever, if what it is about becomes well during maintenance, of
-//! which the engine tells nobody, or is watched no longer. So these are cleared here, for a while.
+//! Of what the engine watches, it tells what it says of that itself ([`Engine::outlook`]). What is watched no longer would
+//! stay raised for ever, so it is cleared here, for a while; unless the administrator has taken it over into the engine's own
+//! configuration, and its alert is about that. Problems are raised of what is published by us alone: of anything else the
+//! engine does not say whether the station is to hear of it.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use crate::publish::generation;
+use monitoring_info::alert::OUTPUT_MAX;
+
+use crate::publish::generation::{self, Manifest};
 use crate::target::nagios::Nagios;
-use crate::target::{Engine as _, Running, Subject, Target as _, mauve};
+use crate::target::{Engine, Outlook, Problem, Running, Subject, Target as _, mauve};
 use crate::{BAD_NEWS, Context};
 
 /// For how long what is watched no longer is told of, since datagrams are lost.
@@ -32,31 +36,61 @@ pub fn heartbeat(context: &Context) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let engine = Nagios::new(&context.paths, &configuration)?;
+    let outlook = match alive(&engine) {
+        Ok(outlook) => outlook,
+        Err(reason) => {
+            anstream::eprintln!("{reason}, so no heartbeat is sent");
+            return Ok(ExitCode::from(BAD_NEWS));
+        }
+    };
+    let own = engine.services_of_its_own();
+    let current = Manifest::current(&context.paths)?.unwrap_or_default();
+    let mut over: Vec<Subject> = generation::withdrawn(&context.paths, WITHDRAWN, own)?
+        .into_iter()
+        .filter(|subject| !outlook.watched.contains(subject))
+        .collect();
+    over.extend(outlook.recoveries);
+    let problems: Vec<Problem> =
+        outlook.problems.into_iter().filter(|problem| current.has(&problem.subject, own)).collect();
+    let commands = std::iter::once(mauve::heartbeat(said, engine.title()))
+        .chain(over.chunks(AT_ONCE).map(|subjects| mauve::over(said, subjects)))
+        .chain(at_once(&problems).into_iter().map(|problems| mauve::again(said, problems)));
+    for command in commands {
+        // What cannot be sent to cannot be sent more to, and each attempt may take seconds.
+        if !sent(command)? {
+            return Ok(ExitCode::from(BAD_NEWS));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the engine says, if it runs and gets on; else why it is not to be vouched for, as the beginning of a sentence.
+pub(crate) fn alive(engine: &dyn Engine) -> Result<Outlook, String> {
     let title = engine.title();
     match engine.running() {
         Running::Yes { .. } => {}
-        Running::No { reason } => {
-            anstream::eprintln!("{title} does not run ({reason}), so no heartbeat is sent; start it");
-            return Ok(ExitCode::from(BAD_NEWS));
-        }
-        Running::Unknown { reason } => {
-            anstream::eprintln!("cannot tell whether {title} runs ({reason}), so no heartbeat is sent");
-            return Ok(ExitCode::from(BAD_NEWS));
-        }
+        Running::No { reason } => return Err(format!("{title} does not run ({reason})")),
+        Running::Unknown { reason } => return Err(format!("cannot tell whether {title} runs ({reason})")),
     }
-    let mut good = sent(mauve::heartbeat(said, title))?;
-    let mut over: Vec<Subject> = generation::withdrawn(&context.paths, WITHDRAWN)?.into_iter().collect();
-    match engine.untold_recoveries() {
-        Ok(recoveries) => over.extend(recoveries),
-        Err(reason) => {
-            anstream::eprintln!("what recovers under maintenance stays raised at the station: {reason}");
-            good = false;
-        }
+    engine.outlook().map_err(|reason| format!("cannot tell whether {title} gets on ({reason})"))
+}
+
+/// Parts that a datagram takes each: a single text may be long, and most of it.
+fn at_once(mut problems: &[Problem]) -> Vec<&[Problem]> {
+    let mut parts = Vec::new();
+    while !problems.is_empty() {
+        let mut left = OUTPUT_MAX;
+        let fit = problems.iter().take(AT_ONCE).take_while(|problem| {
+            let length = problem.text.chars().count();
+            let fits = length <= left;
+            left = left.saturating_sub(length);
+            fits
+        });
+        let (part, rest) = problems.split_at(fit.count().max(1));
+        parts.push(part);
+        problems = rest;
     }
-    for subjects in over.chunks(AT_ONCE) {
-        good &= sent(mauve::over(said, subjects))?;
-    }
-    Ok(ExitCode::from(if good { 0 } else { BAD_NEWS }))
+    parts
 }
 
 /// Runs what sends; whether it did.
@@ -66,4 +100,25 @@ fn sent(mut command: Command) -> anyhow::Result<bool> {
         anyhow::anyhow!("cannot run {program}: {error}; install it, or set `mauvesend` in [mauve]")
     })?;
     Ok(status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_datagram_is_made_too_large() {
+        let problem = |length: usize| Problem {
+            subject: Subject { host: "h".to_owned(), service: None },
+            state: "DOWN",
+            text: "x".repeat(length),
+        };
+        let lengths = |lengths: &[usize]| -> Vec<usize> {
+            let problems: Vec<Problem> = lengths.iter().map(|length| problem(*length)).collect();
+            at_once(&problems).iter().map(|part| part.len()).collect()
+        };
+        assert_eq!(lengths(&[]), [] as [usize; 0]);
+        assert_eq!(lengths(&[10; 250]), [100, 100, 50]);
+        assert_eq!(lengths(&[OUTPUT_MAX + 9, 10, OUTPUT_MAX, 5, 5]), [1, 1, 1, 2]);
+    }
 }

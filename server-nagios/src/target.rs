@@ -101,6 +101,28 @@ pub struct Subject {
     pub service: Option<String>,
 }
 
+/// A problem that the engine has notified somebody of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Of what.
+    pub subject: Subject,
+    /// The engine's word for its state.
+    pub state: &'static str,
+    /// The state and what the probe has printed.
+    pub text: String,
+}
+
+/// What the engine says just now of what it watches, as far as a station that hears of it depends on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// All of it, the administrator's own too.
+    pub watched: BTreeSet<Subject>,
+    /// What has become well, where it is time to say so again.
+    pub recoveries: Vec<Subject>,
+    /// What is a problem, likewise.
+    pub problems: Vec<Problem>,
+}
+
 /// A host as it is watched, as far as it matters to who is told of its problems.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routed {
@@ -326,11 +348,14 @@ pub trait Engine: Target {
     /// What a person has to do.
     fn exclude(&self) -> Result<(), String>;
 
-    /// What has become well again without the engine telling anybody, because it is under maintenance.
+    /// What the running engine says of what it watches.
     ///
     /// # Errors
-    /// That cannot be told, as a sentence.
-    fn untold_recoveries(&self) -> Result<Vec<Subject>, String>;
+    /// That cannot be told, or it has said nothing for too long, as a sentence.
+    fn outlook(&self) -> Result<Outlook, String>;
+
+    /// What people call the services that it gives every host, beside those that the host registers.
+    fn services_of_its_own(&self) -> &'static [&'static str];
 
     /// Has the running engine alarm nobody of a host and its services for this time. It ends by itself.
     ///

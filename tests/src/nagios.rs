@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::geteuid;
+use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 
 use crate::patience::wait_for;
 use crate::process::Process;
@@ -175,6 +175,16 @@ impl Nagios {
     /// Ends it.
     pub fn stop(&mut self) {
         self.process = None;
+    }
+
+    /// Has it hang, or go on.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn hang(&self, whether: bool) -> Result<()> {
+        let process = self.process.as_ref().context("Nagios was not started")?;
+        let group = i32::try_from(process.id()).ok().and_then(Pid::from_raw).context("no process")?;
+        Ok(kill_process_group(group, if whether { Signal::STOP } else { Signal::CONT })?)
     }
 
     /// What it holds of every host and service.

@@ -128,11 +128,24 @@ impl Manifest {
             Err(source) => Err(Error::File(FileError { action: "read", path, source })),
         }
     }
+
+    /// Whether something is published here; every host has services by these names, too.
+    pub(crate) fn has(&self, Subject { host, service }: &Subject, every_host: &[&str]) -> bool {
+        self.hosts.get(host.as_str()).is_some_and(|entry| {
+            service.as_ref().is_none_or(|service| {
+                entry.services.contains(service) || every_host.contains(&service.as_str())
+            })
+        })
+    }
 }
 
 /// What was watched by the generations that are still kept, and is not by the current one, if that is younger than this.
-/// A removal stays in sight for longer, where others follow it closely.
-pub(crate) fn withdrawn(paths: &Paths, age: Duration) -> Result<BTreeSet<Subject>, Error> {
+/// A removal stays in sight for longer, where others follow it closely. Every host has services by these names, too.
+pub(crate) fn withdrawn(
+    paths: &Paths,
+    age: Duration,
+    every_host: &[&str],
+) -> Result<BTreeSet<Subject>, Error> {
     let Some(current) = Manifest::current(paths)? else { return Ok(BTreeSet::new()) };
     if SignedDuration::try_from(age).is_ok_and(|age| Timestamp::now().duration_since(current.made) > age) {
         return Ok(BTreeSet::new());
@@ -144,7 +157,10 @@ pub(crate) fn withdrawn(paths: &Paths, age: Duration) -> Result<BTreeSet<Subject
             let subject =
                 |service: Option<&String>| Subject { host: name.to_string(), service: service.cloned() };
             let now = current.hosts.get(name);
-            withdrawn.extend(now.is_none().then(|| subject(None)));
+            if now.is_none() {
+                let every_host = every_host.iter().map(|service| subject(Some(&(*service).to_owned())));
+                withdrawn.extend(every_host.chain([subject(None)]));
+            }
             let still = |service: &&String| now.is_some_and(|now| now.services.contains(service));
             withdrawn.extend(
                 entry.services.iter().filter(|service| !still(service)).map(|service| subject(Some(service))),

@@ -10,9 +10,7 @@
 //! constructs that we write, and no more. Mauve itself has no way to judge a file but to run it, and is often on another
 //! machine.
 //!
-//! The station tells alerts apart by their source and id, and not by their subject. Nagios is one source, so that an id ends
-//! with the host: `host@HOST`, `svc:SERVICE@HOST`. Else `svc:ssh` of two hosts were one alert, raised by one and cleared by
-//! the other.
+//! What an alert is called is said by [`alert`], for the routing, for the heartbeat and for what Nagios runs.
 //!
 //! What the station would stumble over: a name that consists of `0-9a-f.:` alone is taken for an address, and one that is
 //! none stops the load; so such a name is an expression instead (`/\Adb\z/`). Ranges of hours raise on a Ruby of today, so
@@ -24,6 +22,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use monitoring_info::alert;
 use monitoring_info::host::{HostName, ServiceName};
 use serde::Serialize;
 
@@ -34,7 +33,7 @@ use crate::durable::FileError;
 use crate::paths::Paths;
 use crate::target::templates::Templates;
 use crate::target::{
-    Activation, EngineError, Fault, File, Group, Routed, Station, StationKind, Subject, Target,
+    Activation, EngineError, Fault, File, Group, Problem, Routed, Station, StationKind, Subject, Target,
     TemplateError, Verdict, command,
 };
 
@@ -74,11 +73,6 @@ const TEMPLATES: [(&str, &str); 3] = [
     (HOSTS, include_str!("../../../templates/mauve/20-hosts.conf.hbs")),
     (GROUPS, include_str!("../../../templates/mauve/30-groups.conf.hbs")),
 ];
-
-/// The id of the alert about a host itself, without the host.
-const HOST_ID: &str = "host";
-/// What the id of an alert about a service begins with. Behind the service, each id has `@` and the host.
-const SERVICE_ID: &str = "svc:";
 
 /// For how long the station waits for a heartbeat.
 const SILENCE: &str = "+10m";
@@ -299,9 +293,24 @@ pub(crate) fn heartbeat(said: &Said, engine: &str) -> Command {
 pub(crate) fn over(said: &Said, subjects: &[Subject]) -> Command {
     let mut command = sending(said);
     for Subject { host, service } in subjects {
-        let which =
-            service.as_ref().map_or_else(|| HOST_ID.to_owned(), |service| format!("{SERVICE_ID}{service}"));
-        command.arg(format!("--id={which}@{host}")).arg(format!("--subject={host}")).arg("--clear=now");
+        let id = alert::id(host, service.as_deref());
+        command.arg(format!("--id={id}")).arg(format!("--subject={host}")).arg("--clear=now");
+    }
+    command
+}
+
+/// What tells the station of these problems, as Nagios did.
+pub(crate) fn again(said: &Said, problems: &[Problem]) -> Command {
+    let mut command = sending(said);
+    for Problem { subject: Subject { host, service }, state, text } in problems {
+        let service = service.as_deref();
+        command
+            .arg(format!("--id={}", alert::id(host, service)))
+            .arg(format!("--subject={host}"))
+            .arg(format!("--summary={}", alert::summary(service, state)))
+            // No argument of a program can hold it, and there is nothing to lose.
+            .arg(format!("--text={}", text.replace('\0', "")))
+            .arg("--raise=now");
     }
     command
 }
@@ -337,8 +346,10 @@ fn sound(group: &Group) -> bool {
 fn ids(kind: &str, hosts: &BTreeMap<HostName, Routed>) -> Vec<String> {
     let services = hosts.values().flat_map(|host| &host.services);
     let labels: BTreeSet<&String> = services.filter(|(_, of)| *of == kind).map(|(label, _)| label).collect();
-    let services = labels.into_iter().map(|label| format!("{SERVICE_ID}{label}"));
-    std::iter::once(HOST_ID.to_owned()).chain(services).collect()
+    std::iter::once(None)
+        .chain(labels.into_iter().map(|label| Some(label.as_str())))
+        .map(alert::which)
+        .collect()
 }
 
 /// Whether the station takes a text for an address (`SourceList`: `/^[0-9a-f\.:]+(\/\d+)?$/i`).

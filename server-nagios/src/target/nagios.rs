@@ -34,7 +34,7 @@ use crate::maintenance::downtimes::Downtime;
 use crate::paths::Paths;
 use crate::target::templates::Templates;
 use crate::target::{
-    Activation, ENTRY, Engine, EngineError, File, Group, Host, Running, Subject, Target, TemplateError,
+    Activation, ENTRY, Engine, EngineError, File, Group, Host, Outlook, Running, Target, TemplateError,
     Verdict,
 };
 
@@ -70,6 +70,8 @@ const HOSTGROUPS: &str = "hostgroups.cfg";
 const MAUVE: &str = "mauve.cfg";
 /// The contact that is an alert station, which hears of everything.
 const STATION: &str = "auto-monitor-mauve";
+/// The service that warns of a host that was not heard from, as `host.cfg.hbs` has it.
+const REGISTRATION: &str = "host registration";
 /// The longest part of a definition's file name that is shown; Nagios's web pages have narrow columns.
 const FILE_SHOWN_MAX: usize = 200;
 
@@ -399,8 +401,12 @@ impl Engine for Nagios {
         identity::as_root(|| self.process().running())
     }
 
-    fn untold_recoveries(&self) -> Result<Vec<Subject>, String> {
-        status::untold_recoveries(&self.main_file(), Timestamp::now())
+    fn outlook(&self) -> Result<Outlook, String> {
+        identity::as_root(|| status::outlook(&self.main_file(), Timestamp::now()))
+    }
+
+    fn services_of_its_own(&self) -> &'static [&'static str] {
+        &[REGISTRATION]
     }
 
     fn schedule_downtime(&self, host: &HostName, downtime: &Downtime) -> Result<(), String> {
