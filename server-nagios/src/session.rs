@@ -16,11 +16,11 @@ use jiff::Timestamp;
 use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::host::{HostName, quoted};
 use monitoring_info::registration::{
-    DOCUMENT_SECONDS, Enrolment, GENERATION_LEAP_MAX, Judged, RefusalCode, RefusedDefinition, Registration,
-    Reply, Request, Sent, Verb,
+    DOCUMENT_SECONDS, Enrolment, GENERATION_LEAP_MAX, RefusalCode, Registration, Reply, Request, Verb,
 };
 
 use self::document::{No, Unread};
+use self::remarks::changes;
 use crate::address::{self, Claim};
 use crate::enrolment::{self, Key, Ledger, Standing};
 use crate::journal::{Level, Line};
@@ -30,16 +30,13 @@ use crate::{Context, cli, publication, token};
 
 mod document;
 mod maintenance;
+mod remarks;
+
+pub use remarks::{refusal, refused};
 
 /// How long a session lasts at most, whatever it waits for: a client that does not read its reply, a lock, a disk.
 /// Being ended is harmless at every moment, as for every process here.
 pub const SESSION_SECONDS: u64 = DOCUMENT_SECONDS + 50;
-/// The most reasons that are told of one definition: with the next, so that the reply stays below the mebibyte that a
-/// client reads.
-const REASONS_MAX: usize = 5;
-/// The most characters of a reason, or of a name that is none.
-const REASON_MAX: usize = 200;
-
 /// A failure of the server's own; the client is told what it can use of it, the journal the rest.
 type Failure = anyhow::Error;
 
@@ -461,44 +458,6 @@ impl<'a> Session<'a> {
             self.line.pair("error", format!("{:#}", anyhow::Error::new(error)));
         }
     }
-}
-
-/// Why a definition is refused, if it is.
-#[must_use]
-pub fn refusal(definition: &Sent) -> Option<RefusedDefinition> {
-    let cut = |text: &str| text.chars().take(REASON_MAX).collect::<String>();
-    match definition.judge() {
-        Judged::Refused(reasons) => Some(RefusedDefinition {
-            name: cut(&definition.name),
-            reasons: reasons.iter().take(REASONS_MAX).map(|reason| cut(reason)).collect(),
-        }),
-        Judged::Sound(_) | Judged::UnknownType(_) => None,
-    }
-}
-
-/// The definitions that are refused.
-#[must_use]
-pub fn refused(registration: &Registration) -> Vec<RefusedDefinition> {
-    registration.definitions.iter().filter_map(refusal).collect()
-}
-
-/// What a registration changes, by the names of services: `+new -gone ~other`.
-fn changes(held: Option<&Record>, registration: &Registration) -> String {
-    let before =
-        held.filter(|held| held.withdrawn.is_none()).map(|held| held.registration.definitions.as_slice());
-    let before = before.unwrap_or_default();
-    let after = registration.definitions.as_slice();
-    let mut changes = Vec::new();
-    for definition in after {
-        match before.iter().find(|other| other.name == definition.name) {
-            None => changes.push(format!("+{}", definition.name)),
-            Some(other) if other != definition => changes.push(format!("~{}", definition.name)),
-            Some(_) => {}
-        }
-    }
-    let gone = before.iter().filter(|other| after.iter().all(|definition| definition.name != other.name));
-    changes.extend(gone.map(|other| format!("-{}", other.name)));
-    if changes.is_empty() { "nothing-watched".to_owned() } else { changes.join(",") }
 }
 
 /// What a client is told of a fault of the server's.
