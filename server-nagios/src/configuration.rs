@@ -1,7 +1,7 @@
 //! The administrator's `server.conf`: `key = value` lines, and behind them sections about an alert station.
 //!
-//! One table lists the keys, and one those of each section. A default is text that goes through the same function as a line of the file, so what the
-//! man page says of a default is what is in force.
+//! One table lists the keys, and one those of each section. A default is text that goes through the same function as a line
+//! of the file, so what the man page says of a default is what is in force.
 
 use std::collections::HashMap;
 use std::fmt;

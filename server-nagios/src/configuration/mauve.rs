@@ -5,6 +5,9 @@
 //! other times or later, `[notify NAME/MORE]` says so, which is about what `[notify NAME]` is about.
 //!
 //! What can be known here is judged here: a person that nobody declared is passed over by the station in silence.
+//!
+//! What is wrong in `[mauve]` stops every publish, as a wrong key before it does: where alerts are sent to is rendered for
+//! Nagios. All else here is about who is told, a section of an unknown name too, and stops the station's routing alone.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +23,11 @@ use super::form::{
 };
 use super::times::{self, When};
 use super::{Key, unknown};
+
+/// The name of the section about the station.
+const MAUVE: &str = "mauve";
+/// What the name of a section about who is told begins with.
+const NOTIFY: &str = "notify";
 
 /// The longest name of a person and of a group, in characters: a column of the station's database.
 pub const NAME_MAX: usize = 50;
@@ -39,7 +47,8 @@ pub struct Mauve {
     pub mauvesend: PathBuf,
     /// Who is told of what, by precedence.
     pub routes: Vec<Route>,
-    /// What is wrong in that. It is the station's alone: what Nagios tells it does not depend on it.
+    /// What is wrong in that, or a section that is neither. It is the station's alone: what Nagios tells it does not depend
+    /// on it.
     pub faults: Vec<Problem>,
 }
 
@@ -94,7 +103,7 @@ pub struct Telling {
 }
 
 /// A section `[notify …]` while it is read.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notify {
     route: Route,
     telling: Telling,
@@ -132,8 +141,8 @@ pub static MAUVE_KEYS: &[Key<Mauve>] = &[
         name: "activate-command",
         form: "a command for the shell, or nothing",
         default: "",
-        summary: "takes a new routing to the station and restarts it; in it, $ROUTING is the folder of the files. Nothing: \
-                  a person does, and is told so",
+        summary: "takes a new routing to the station and restarts it, within 10 seconds; in it, $ROUTING is the folder of \
+                  the files. Nothing: a person does, and is told so",
         set: |to, text| {
             to.activate_command = Some(text.to_owned()).filter(|text| !text.is_empty());
             Ok(())
@@ -310,21 +319,20 @@ fn source(text: &str) -> Result<Option<String>, Invalid> {
     ))
 }
 
-/// What the sections say, with what is wrong with them, but for faults in `[notify …]`, which [`Mauve::faults`] has. None:
-/// there is no `[mauve]`.
+/// What the sections say, with what is wrong with them, but for what [`Mauve::faults`] has. None: there is no `[mauve]`; then
+/// any other section may have been meant to be it, and is wrong.
 pub(super) fn parse(sections: &[Section], text: &str) -> (Option<Mauve>, Vec<Problem>) {
     let mut reading = Reading { source: Source::new(text), problems: Vec::new(), routing: Vec::new() };
     let mut mauve = None;
     let mut routes = Vec::new();
     for section in sections {
-        if section.name == "mauve" {
+        if section.name == MAUVE {
             mauve = Some(reading.section(section, MAUVE_KEYS, MAUVE_KEYS));
-        } else if let Some(name) =
-            section.name.strip_prefix("notify").filter(|rest| rest.starts_with([' ', '\t']))
-        {
-            reading.notify(section, name.trim(), &mut routes);
-        } else {
-            reading.refuse(section, None, unknown_section(&section.name));
+            continue;
+        }
+        match section.name.split_once(' ') {
+            Some((NOTIFY, name)) => reading.notify(section, name.trim(), &mut routes),
+            _ => reading.refuse(section, None, unknown_section(&section.name)),
         }
     }
     let declared = mauve.as_ref().map(|mauve: &Mauve| mauve.people.as_slice());
@@ -342,22 +350,27 @@ pub(super) fn parse(sections: &[Section], text: &str) -> (Option<Mauve>, Vec<Pro
                 mauve.routes.push(Route { telling: vec![telling], ..route });
             }
         }
-    } else if let Some((first, _)) = routes.first() {
-        let invalid = Invalid::new(
-            format!("there is no section [mauve], and {} is about its station", quoted(&first.name)),
-            "add `[mauve]` with `people = …`",
-        );
-        reading.refuse(first, None, invalid);
+    } else {
+        if let Some((first, _)) = routes.first() {
+            let invalid = Invalid::new(
+                format!("there is no section [mauve], and {} is about its station", quoted(&first.name)),
+                "add `[mauve]` with `people = …`",
+            );
+            reading.refuse(first, None, invalid);
+        }
         reading.problems.append(&mut reading.routing);
     }
     (mauve, reading.problems)
 }
 
 fn unknown_section(name: &str) -> Invalid {
-    let help = match name {
-        "notify" => "give it a name, like `[notify databases]`",
-        _ if suggestion(name, ["mauve"]).is_some() => "did you mean `[mauve]`?",
-        _ => "the sections are `[mauve]` and `[notify NAME]`; every other key stands before them",
+    let help = match name.split_once(' ') {
+        Some((word, rest)) if suggestion(word, [NOTIFY]).is_some() => {
+            format!("did you mean `[{NOTIFY} {}]`?", rest.trim())
+        }
+        None if name == NOTIFY => "give it a name, like `[notify databases]`".to_owned(),
+        None if suggestion(name, [MAUVE]).is_some() => format!("did you mean `[{MAUVE}]`?"),
+        _ => "the sections are `[mauve]` and `[notify NAME]`; every other key stands before them".to_owned(),
     };
     Invalid::new(format!("unknown section {}", quoted(name)), help)
 }
@@ -365,7 +378,7 @@ fn unknown_section(name: &str) -> Invalid {
 struct Reading<'a> {
     source: Source<'a>,
     problems: Vec<Problem>,
-    /// Those of `[notify …]`.
+    /// Those of all sections but `[mauve]`.
     routing: Vec<Problem>,
 }
 
@@ -475,8 +488,7 @@ impl Reading<'_> {
     }
 
     fn add(&mut self, section: &Section, problem: Problem) {
-        let of_routing = section.name.starts_with("notify ");
-        if of_routing { &mut self.routing } else { &mut self.problems }.push(problem);
+        if section.name == MAUVE { &mut self.problems } else { &mut self.routing }.push(problem);
     }
 }
 

@@ -80,17 +80,20 @@ fn every_fault_is_told_with_its_line_and_what_would_be_right() {
             "18: `level` says what [notify databases] is about, and this section adds to it (say it in [notify \
              databases], or begin a section [notify …] of its own)",
         ),
-        (
-            "databases/boss",
-            "database/boss",
-            "14: `notify database/boss` does not follow [notify database]",
-        ),
+        ("databases/boss", "database/boss", "14: `notify database/boss` does not follow [notify database]"),
         (
             "[notify rest]",
             "[notify]",
             "20: unknown section `notify` (give it a name, like `[notify databases]`)",
         ),
         ("[notify rest]", "[notify re'st]", "20: `re'st` is no name of a section"),
+        ("[notify rest]", "[notfy rest]", "20: unknown section `notfy rest` (did you mean `[notify rest]`?)"),
+        (
+            "[notify rest]",
+            "[server]",
+            "20: unknown section `server` (the sections are `[mauve]` and `[notify NAME]`; every other key stands",
+        ),
+        ("bob\n", "bob\n[notify  x]\ntag = a\n", "23: unknown key `tag` (did you mean `tags`?)"),
         ("[mauve]", "[mauv]", "3: unknown section `mauv` (did you mean `[mauve]`?)"),
         (
             "[mauve]",
@@ -123,13 +126,23 @@ fn every_fault_is_told_with_its_line_and_what_would_be_right() {
 
 #[test]
 fn a_fault_in_a_routing_is_the_stations_alone() {
-    let read =
-        Configuration::parse("server.conf", GOOD.replace("alice, on-call", "alise").as_bytes()).unwrap();
-    let mauve = read.mauve.unwrap();
-    assert_eq!(mauve.faults.len(), 1);
-    assert_eq!(mauve.destination.len(), 3, "Nagios tells the station all the same");
-    assert!(mauve.faults[0].to_string().contains("server.conf:11:"), "{}", mauve.faults[0]);
+    for (from, to, line) in [
+        ("alice, on-call", "alise", 11),
+        ("[notify rest]", "[notfy rest]", 20),
+        ("[notify rest]", "[notify  rest]\ntag = a", 21),
+        ("[notify rest]", "[nagios]", 20),
+    ] {
+        let read = Configuration::parse("server.conf", GOOD.replace(from, to).as_bytes()).unwrap();
+        let mauve = read.mauve.unwrap();
+        assert_eq!(mauve.faults.len(), 1, "{:?}", mauve.faults);
+        assert_eq!(mauve.destination.len(), 3, "Nagios tells the station all the same");
+        let told = mauve.faults[0].to_string();
+        assert!(told.contains(&format!("server.conf:{line}:")), "{told}");
+    }
+    // Nagios tells the station there.
     assert!(Configuration::parse("server.conf", GOOD.replace("::1", ":1").as_bytes()).is_err());
+    // And which of these is the station's is not known.
+    assert!(Configuration::parse("server.conf", GOOD.replace("[mauve]", "[mauv]").as_bytes()).is_err());
 }
 
 #[test]
@@ -145,13 +158,25 @@ fn sections_about_a_station_need_one() {
 
 #[test]
 fn the_documented_defaults_are_in_force() {
-    let mut bare = Mauve::default();
+    let read = Configuration::parse("server.conf", b"[mauve]\n[notify x]\n").unwrap();
+    let bare = read.mauve.unwrap();
     for key in MAUVE_KEYS {
-        assert!((key.set)(&mut bare, key.default).is_ok(), "{}", key.name);
+        let mut again = bare.clone();
+        assert!((key.set)(&mut again, key.default).is_ok(), "{}", key.name);
+        assert_eq!(again, bare, "{}", key.name);
     }
-    let mut notify = Notify::default();
+    let [Route { telling, .. }] = bare.routes.as_slice() else { panic!("{:?}", bare.routes) };
+    let [telling] = telling.as_slice() else { panic!("{telling:?}") };
+    let bare = Notify { route: bare.routes[0].clone(), telling: telling.clone() };
     for key in NOTIFY_KEYS {
-        assert!((key.set)(&mut notify, key.default).is_ok(), "{}", key.name);
+        let mut again = bare.clone();
+        assert!((key.set)(&mut again, key.default).is_ok(), "{}", key.name);
+        assert_eq!(again, bare, "{}", key.name);
     }
-    assert_eq!(NOTIFY_KEYS[ABOUT].name, "people");
+}
+
+#[test]
+fn what_a_section_is_about_comes_first() {
+    let about: Vec<&str> = NOTIFY_KEYS[..ABOUT].iter().map(|key| key.name).collect();
+    assert_eq!(about, ["tags", "types", "hosts", "level"]);
 }
