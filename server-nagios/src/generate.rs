@@ -14,7 +14,7 @@ use monitoring_info::reference::page::Page;
 
 use crate::cli::{Cli, Generate};
 use crate::configuration::mauve::{MAUVE_KEYS, NOTIFY_KEYS};
-use crate::target::nagios::TEMPLATES;
+use crate::target::{mauve, nagios};
 use crate::{administrator, completion, configuration};
 
 mod texts;
@@ -138,8 +138,8 @@ fn server_conf() -> Page {
     page.text(
         "`/etc/auto-monitor-server-nagios/server.conf` holds lines of the form `key = value`; `#` begins a comment on a \
          line of its own. Every key may be left out. A key that does not exist is an error, and with an \
-         error nothing is published: what Nagios has stays. An error in a `[notify NAME]` stops the station's routing \
-         alone. Whatever is published takes effect with the next publish; \
+         error nothing is published: what Nagios has stays. An error in a `[notify NAME]`, or in the name of a section \
+         beside `[mauve]`, stops the station's routing alone. Whatever is published takes effect with the next publish; \
          `listen` and `sshd` when the endpoint is started again.",
     );
     keys(&mut page, configuration::KEYS);
@@ -224,32 +224,45 @@ fn templates() -> Page {
     let mut page = Page::new(
         "auto-monitor-server-templates",
         5,
-        "the templates that Nagios's configuration is rendered with",
+        "the templates of what Nagios and an alert station read",
     );
     page.section("DESCRIPTION");
     page.text(
-        "What Nagios reads is rendered with handlebars templates. Those of \
-         `/usr/share/auto-monitor/templates/nagios/` are replaced when the package is upgraded; a copy of one in \
-         `/etc/auto-monitor-server-nagios/templates/nagios/` takes its place as a whole. `auto-monitor-server diff` then \
-         shows what it would change, and a publish has Nagios verify the outcome: with a template that it refuses, what it \
-         has stays.",
+        "What Nagios reads, and what an alert station (Mauve) does, is rendered with handlebars templates. Those of \
+         `/usr/share/auto-monitor/templates/` are replaced when the package is upgraded; a copy of one in \
+         `/etc/auto-monitor-server-nagios/templates/`, in the folder of the same name, takes its place as a whole. \
+         `auto-monitor-server diff` then shows what it would change, and a publish has the outcome verified: with a \
+         template whose outcome is refused, what was published stays.",
     );
     page.paragraph(
-        "`{{name}}` is replaced by a value in a form that is one value to Nagios; `{{{name}}}` would not be, and is never \
-         needed. A name that is not listed here is an error, but inside of `{{#if name}}` it counts as false.",
+        "`{{name}}` is replaced by a value in a form that is one value to the reader; `{{{name}}}` would not be, and is \
+         needed only where it says so. A name that is not listed here is an error, but inside of `{{#if name}}` it counts \
+         as false.",
     );
-    for (template, names) in TEMPLATES {
-        page.subsection(&format!("{template}.hbs"));
-        for (name, meaning) in *names {
-            page.item(&format!("`{name}`"), meaning);
-        }
-    }
+    page.section("NAGIOS");
+    page.text("In `templates/nagios/`. Nagios itself verifies the outcome.");
+    names_in(&mut page, nagios::TEMPLATES);
+    page.section("MAUVE");
+    page.text(
+        "In `templates/mauve/`. Mauve's configuration is Ruby, of which the outcome may hold no more than what the shipped \
+         templates make; `{{name}}` belongs between single quotes. 10-people.conf is written once.",
+    );
+    names_in(&mut page, mauve::TEMPLATES);
     page.see_also([
         "auto-monitor-server-diff(8)",
         "auto-monitor-server-publish(8)",
         "auto-monitor-server.conf(5)",
     ]);
     page
+}
+
+fn names_in(page: &mut Page, templates: &[(&str, &[(&str, &str)])]) {
+    for (template, names) in templates {
+        page.subsection(&format!("{template}.hbs"));
+        for (name, meaning) in *names {
+            page.item(&format!("`{name}`"), meaning);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -25,8 +25,9 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
         &[
             "The endpoint is an OpenSSH server of its own, on TCP port 2929. It needs nothing of root: it runs as the \
              account that the state folder belongs to, which must have a login shell, and which hosts log in as. There \
-             is no login beyond one command: no shell, terminal, file transfer or forwarding, and no key but Ed25519. A registration is at most 256 KiB and 200 definitions and is complete within 10 seconds. It is \
-             on the disk before the host is answered.",
+             is no login beyond one command: no shell, terminal, file transfer or forwarding, and no key but Ed25519. A \
+             registration is at most 256 KiB and 200 definitions and is complete within 10 seconds. It is on the disk \
+             before the host is answered.",
             "What sessions did and what was refused is in the system's log, one line of key=value pairs each; below \
              another --root, in the file endpoint/session.log of the state folder.",
         ],

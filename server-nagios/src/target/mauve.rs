@@ -18,17 +18,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use monitoring_info::alert;
-use monitoring_info::host::{HostName, ServiceName};
-use serde::Serialize;
+use monitoring_info::host::HostName;
 
-use self::condition::{Condition, Field, escape, span};
-use crate::configuration::mauve::{Level, Mauve as Said, Route, Telling};
-use crate::configuration::times::When;
+use self::condition::escape;
+use crate::configuration::mauve::Mauve as Said;
 use crate::durable::FileError;
 use crate::paths::Paths;
 use crate::target::templates::Templates;
@@ -39,6 +36,9 @@ use crate::target::{
 
 mod condition;
 mod grammar;
+mod templates;
+
+pub(crate) use templates::TEMPLATES;
 
 /// The name of the target, of its templates' folder and of its sets.
 pub const NAME: &str = "mauve";
@@ -68,7 +68,8 @@ pub(super) const STATION: StationKind = StationKind {
 const PEOPLE: &str = "10-people.conf";
 const HOSTS: &str = "20-hosts.conf";
 const GROUPS: &str = "30-groups.conf";
-const TEMPLATES: [(&str, &str); 3] = [
+/// The templates, as they are shipped.
+const SHIPPED: [(&str, &str); 3] = [
     (PEOPLE, include_str!("../../../templates/mauve/10-people.conf.hbs")),
     (HOSTS, include_str!("../../../templates/mauve/20-hosts.conf.hbs")),
     (GROUPS, include_str!("../../../templates/mauve/30-groups.conf.hbs")),
@@ -85,65 +86,18 @@ pub struct Mauve {
     templates: Templates,
 }
 
-#[derive(Serialize)]
-struct ListData {
-    label: String,
-    sources: Vec<SourceData>,
-}
-
-#[derive(Serialize)]
-struct SourceData {
-    literal: Option<String>,
-    pattern: Option<String>,
-}
-
-#[derive(Serialize)]
-struct GroupData<'a> {
-    name: &'a str,
-    includes: String,
-    level: &'static str,
-    notify: Vec<NotifyData<'a>>,
-}
-
-#[derive(Serialize)]
-struct NotifyData<'a> {
-    person: &'a str,
-    every: Option<String>,
-    during: Option<String>,
-}
-
 impl Mauve {
     /// Reads the templates.
     ///
     /// # Errors
     /// One cannot be read, or has a fault of syntax.
     pub fn new(paths: &Paths, said: &Said) -> Result<Self, TemplateError> {
-        let templates = Templates::load(&TEMPLATES, escape, &paths.templates(NAME), None)?;
+        let templates = Templates::load(&SHIPPED, escape, &paths.templates(NAME), None)?;
         Ok(Self { paths: paths.clone(), said: said.clone(), templates })
     }
 
     fn source(&self) -> String {
         source(&self.said)
-    }
-
-    /// Which alerts a section is about.
-    fn includes(&self, route: &Route, hosts: &BTreeMap<HostName, Routed>) -> Condition {
-        let tags = route.tags.iter().map(|tag| Condition::Listed(label(&Group::Tag(tag.clone()))));
-        let types = route.types.iter().map(|kind| {
-            let ids = ids(kind, hosts);
-            Condition::All(vec![
-                Condition::Listed(label(&Group::Type(kind.clone()))),
-                Condition::Among(Field::Which, ids),
-            ])
-        });
-        let named = match route.hosts.as_slice() {
-            [] => None,
-            hosts => Some(Condition::Among(Field::Subject, hosts.to_vec())),
-        };
-        let parts = [Condition::any(tags.collect()), Condition::any(types.collect()), named];
-        // Every alert of ours; those of others are the station's own business.
-        Condition::all(parts.into_iter().flatten().collect())
-            .unwrap_or_else(|| Condition::Is(Field::Source, self.source()))
     }
 
     fn fault(&self, file: &str, text: &str, fault: grammar::Fault) -> Fault {
@@ -200,49 +154,14 @@ impl Target for Mauve {
 
 impl Station for Mauve {
     fn render(&self, hosts: &BTreeMap<HostName, Routed>) -> Result<Vec<File>, TemplateError> {
-        let folder = self.templates.own_folder().display().to_string();
-        let server_conf = self.paths.configuration().display().to_string();
-        let mut lists: BTreeMap<&Group, Vec<SourceData>> = BTreeMap::new();
-        for (name, host) in hosts {
-            for group in host.groups.iter().filter(|group| sound(group)) {
-                let address = host.address.map(|address| address.to_string());
-                let sources = [Some(name.to_string()), address].into_iter().flatten();
-                lists.entry(group).or_default().extend(sources.map(|source| source_data(&source)));
-            }
-        }
-        let lists: Vec<ListData> = lists
-            .into_iter()
-            .map(|(group, mut sources)| {
-                // Two hosts may share an address, and the station warns of what it has already.
-                let mut known = BTreeSet::new();
-                sources.retain(|source| known.insert(source.literal.clone().or(source.pattern.clone())));
-                ListData { label: label(group), sources }
-            })
-            .collect();
-        let groups: Vec<GroupData> = self
-            .said
-            .routes
-            .iter()
-            .map(|route| GroupData {
-                name: &route.name,
-                includes: self.includes(route, hosts).to_string(),
-                level: level(route.level),
-                notify: route.telling.iter().flat_map(notify).collect(),
-            })
-            .collect();
-        let hosts = serde_json::json!({ "lists": lists, "templates_folder": folder });
-        let groups =
-            serde_json::json!({ "groups": groups, "templates_folder": folder, "server_conf": server_conf });
         Ok(vec![
-            File { path: HOSTS.into(), text: self.templates.render(HOSTS, &hosts)? },
-            File { path: GROUPS.into(), text: self.templates.render(GROUPS, &groups)? },
+            File { path: HOSTS.into(), text: self.templates.render(HOSTS, &self.hosts_data(hosts))? },
+            File { path: GROUPS.into(), text: self.templates.render(GROUPS, &self.groups_data(hosts))? },
         ])
     }
 
     fn examples(&self) -> Result<Vec<File>, TemplateError> {
-        let server_conf = self.paths.configuration().display().to_string();
-        let data = serde_json::json!({ "people": self.said.people, "server_conf": server_conf });
-        Ok(vec![File { path: PEOPLE.into(), text: self.templates.render(PEOPLE, &data)? }])
+        Ok(vec![File { path: PEOPLE.into(), text: self.templates.render(PEOPLE, &self.people_data())? }])
     }
 
     fn doubts(&self, hosts: &BTreeMap<HostName, Routed>) -> Vec<String> {
@@ -324,77 +243,6 @@ fn sending(said: &Said) -> Command {
 /// Under which name Nagios sends alerts.
 pub(crate) fn source(said: &Said) -> String {
     said.source.clone().unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
-}
-
-/// The name of a group's list.
-fn label(group: &Group) -> String {
-    match group {
-        Group::Tag(name) => format!("tag {name}"),
-        Group::Type(name) => format!("type {name}"),
-    }
-}
-
-/// Whether a group has a name that can stand in a routing: the type of a service that this server does not know is
-/// whatever the host has written there.
-fn sound(group: &Group) -> bool {
-    let (Group::Tag(name) | Group::Type(name)) = group;
-    name.parse::<ServiceName>().is_ok()
-}
-
-/// The ids of alerts about services of a type, wherever they are, and of hosts: who cares for a service hears that its
-/// host is gone, of which alone Nagios tells then.
-fn ids(kind: &str, hosts: &BTreeMap<HostName, Routed>) -> Vec<String> {
-    let services = hosts.values().flat_map(|host| &host.services);
-    let labels: BTreeSet<&String> = services.filter(|(_, of)| *of == kind).map(|(label, _)| label).collect();
-    std::iter::once(None)
-        .chain(labels.into_iter().map(|label| Some(label.as_str())))
-        .map(alert::which)
-        .collect()
-}
-
-/// Whether the station takes a text for an address (`SourceList`: `/^[0-9a-f\.:]+(\/\d+)?$/i`).
-fn seems_address(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, '.' | ':'))
-}
-
-fn source_data(source: &str) -> SourceData {
-    if seems_address(source) && source.parse::<IpAddr>().is_err() {
-        // A dot in brackets is a dot alone, and no backslash has to get through the templates' escaping.
-        SourceData { literal: None, pattern: Some(source.replace('.', "[.]")) }
-    } else {
-        SourceData { literal: Some(source.to_owned()), pattern: None }
-    }
-}
-
-fn level(level: Level) -> &'static str {
-    match level {
-        Level::Urgent => "URGENT",
-        Level::Normal => "NORMAL",
-        Level::Low => "LOW",
-    }
-}
-
-/// A clause for each person: one that names several is not understood by every version.
-fn notify(telling: &Telling) -> impl Iterator<Item = NotifyData<'_>> {
-    let hours = match telling.during {
-        When::Always => None,
-        When::WorkingHours => Some(Condition::WorkingHours),
-        When::NotWorkingHours => Some(Condition::Not(Box::new(Condition::WorkingHours))),
-        When::Week(week) => Condition::any(week.parts().into_iter().filter_map(of_days).collect()),
-    };
-    let during =
-        Condition::all(hours.into_iter().chain(telling.after.map(Condition::Unacknowledged)).collect());
-    telling.people.iter().map(move |person| NotifyData {
-        person,
-        every: telling.every.map(span),
-        during: during.as_ref().map(Condition::to_string),
-    })
-}
-
-fn of_days((days, hours): (Vec<u32>, Vec<u32>)) -> Option<Condition> {
-    let days = Some(days).filter(|days| days.len() < 7).map(Condition::Days);
-    let hours = Some(hours).filter(|hours| hours.len() < 24).map(Condition::Hours);
-    Condition::all(days.into_iter().chain(hours).collect())
 }
 
 #[cfg(test)]

@@ -125,3 +125,14 @@ impl Templates {
         self.files.iter().map(|(_, file)| file.clone()).collect()
     }
 }
+
+/// Every name in what a template is given, those in its lists too.
+#[cfg(test)]
+pub(super) fn names(data: &serde_json::Value) -> std::collections::BTreeSet<&str> {
+    let mut all = std::collections::BTreeSet::new();
+    for (name, value) in data.as_object().into_iter().flatten() {
+        all.insert(name.as_str());
+        all.extend(value.as_array().and_then(|list| list.first()).map(names).into_iter().flatten());
+    }
+    all
+}

@@ -19,8 +19,8 @@
 //! SPAN      = NUMBER "." ( "days" | "hours" | "minutes" | "seconds" )
 //! ```
 //! A line ends a statement (`LINE`), as in Ruby, and stands nowhere else but behind `{`, `(`, `[`, `,`, `&&`, `||`, `==` and
-//! before `}`, where Ruby reads on. A `TEXT` is a single-quoted literal of printable ASCII. A comment ends with its line; one that would tell Ruby another
-//! character set is refused. Beyond the form, what the station would stumble over is refused too: names that are too long
+//! before `}`, where Ruby reads on. A `TEXT` is a single-quoted literal of printable ASCII. A comment ends with its line; one
+//! that would tell Ruby another character set is refused. Beyond the form, what the station would stumble over is refused too: names that are too long
 //! for its database, groups without a name or with one that is taken, a name that it takes for an address.
 
 use std::collections::BTreeMap;
@@ -308,7 +308,7 @@ impl Parser {
         let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
         if text.parse::<IpAddr>().is_ok() {
             Ok(())
-        } else if super::seems_address(text) {
+        } else if super::templates::seems_address(text) {
             Err(self.fault(format!("the station takes {} for an address, and stops", quoted(text))))
         } else if text.chars().all(sound) && !text.contains("..") && !text.is_empty() {
             Ok(())

@@ -56,6 +56,17 @@ fn a_routing_is_rendered_as_reviewed() {
     assert_eq!(files, self::station(SERVER_CONF).render(&hosts()).unwrap(), "the same input, the same bytes");
 }
 
+#[test]
+fn every_name_that_a_template_is_given_is_documented() {
+    let station = station(SERVER_CONF);
+    let given = [station.people_data(), station.hosts_data(&hosts()), station.groups_data(&hosts())];
+    assert_eq!(given.len(), TEMPLATES.len());
+    for ((template, documented), given) in TEMPLATES.iter().zip(given) {
+        let documented: BTreeSet<&str> = documented.iter().map(|(name, _)| *name).collect();
+        assert_eq!(documented, crate::target::templates::names(&given), "{template}");
+    }
+}
+
 /// Writes what is rendered where it can be verified.
 fn verdict(station: &Mauve, hosts: &BTreeMap<HostName, Routed>) -> Verdict {
     let folder = tempfile::tempdir().unwrap();
@@ -142,7 +153,7 @@ fn a_template_that_gives_anything_else_is_refused_with_its_line() {
     fs::create_dir_all(&own).unwrap();
     let file = own.join("20-hosts.conf.hbs");
     let said = Configuration::parse("server.conf", SERVER_CONF.as_bytes()).unwrap().mauve.unwrap();
-    let shipped = TEMPLATES[1].1;
+    let shipped = SHIPPED[1].1;
     for (from, to, line, expected) in [
         (
             "source_list '",

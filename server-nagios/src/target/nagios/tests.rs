@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use super::templates::{in_place, units};
 use super::*;
 use crate::target::Service;
 
@@ -31,7 +34,7 @@ fn a_host_is_rendered_as_reviewed() {
     assert_eq!(given.len(), TEMPLATES.len());
     for ((template, documented), given) in TEMPLATES.iter().zip(given) {
         let documented: BTreeSet<&str> = documented.iter().map(|(name, _)| *name).collect();
-        assert_eq!(documented, names(&given), "{template}");
+        assert_eq!(documented, crate::target::templates::names(&given), "{template}");
     }
     let file = nagios.render_host(&host).unwrap();
     assert_eq!(file.path, Path::new("hosts/web1.example.org.cfg"));
@@ -39,16 +42,6 @@ fn a_host_is_rendered_as_reviewed() {
     let shared = nagios.render_shared(&host.groups()).unwrap();
     insta::assert_snapshot!("base", shared[0].text);
     insta::assert_snapshot!("hostgroups", shared[1].text);
-}
-
-/// Every name in it, those in its lists too.
-fn names(data: &serde_json::Value) -> BTreeSet<&str> {
-    let mut all = BTreeSet::new();
-    for (name, value) in data.as_object().into_iter().flatten() {
-        all.insert(name.as_str());
-        all.extend(value.as_array().and_then(|list| list.first()).map(names).into_iter().flatten());
-    }
-    all
 }
 
 #[test]
