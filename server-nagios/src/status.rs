@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::publish::generation::Manifest;
 use crate::publish::inputs::{self, Inputs, Wish};
-use crate::publish::stations::Told;
+use crate::publish::stations::Outcome;
 use crate::publish::{self, LastPublish, few};
 use crate::table::{ago, count};
 use crate::target::nagios::Nagios;
@@ -56,7 +56,7 @@ pub fn status(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCod
         crate::print(standings.shown())?;
     }
     let bad = standings.last.as_ref().is_some_and(|last| last.error.is_some())
-        || standings.stations().any(|told| told.error.is_some())
+        || standings.stations().any(|station| station.error.is_some())
         || matches!(standings.running, Running::No { .. })
         || standings.endpoint_key.is_some() && standings.listens == Some(false)
         || standings.notes(&[Standing::Quarantined, Standing::Held, Standing::Waiting]).next().is_some();
@@ -120,7 +120,7 @@ impl Standings {
     }
 
     /// How the last publish went with the stations.
-    fn stations(&self) -> impl Iterator<Item = &Told> {
+    fn stations(&self) -> impl Iterator<Item = &Outcome> {
         self.last.iter().flat_map(|last| &last.stations)
     }
 
@@ -212,13 +212,13 @@ impl Standings {
         for warning in &self.warnings {
             line("warning", bad, warning);
         }
-        for told in self.stations() {
-            match (&told.error, told.set) {
-                (Some(error), _) => line(&told.station, bad, error),
-                (None, Some(set)) => line(&told.station, good, &format!("routing {set} is published")),
+        for Outcome { station, set, error, doubts, .. } in self.stations() {
+            match (error, set) {
+                (Some(error), _) => line(station, bad, error),
+                (None, Some(set)) => line(station, good, &format!("routing {set} is published")),
                 (None, None) => {}
             }
-            for doubt in &told.doubts {
+            for doubt in doubts {
                 line("", warn, doubt);
             }
         }
@@ -275,7 +275,7 @@ impl Standings {
             "as root, see what is the matter with Nagios: auto-monitor-server doctor",
         );
         let failed = self.last.as_ref().is_some_and(|last| last.error.is_some())
-            || self.stations().any(|told| told.error.is_some());
+            || self.stations().any(|station| station.error.is_some());
         add(failed, "mend what the last publish says, then: auto-monitor-server publish");
         add(
             !failed && !self.waiting.is_empty(),

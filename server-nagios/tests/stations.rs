@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use auto_monitor_server::configuration::Configuration;
-use auto_monitor_server::publish::stations::{self, Told};
+use auto_monitor_server::publish::stations::{self, Outcome};
 use monitoring_info::registration::Sent;
 use site::{Site, record};
 
@@ -23,7 +23,7 @@ fn configured(site: &mut Site, text: &str) {
 }
 
 /// What came of publishing to the one station.
-fn told(site: &Site) -> Told {
+fn told(site: &Site) -> Outcome {
     let mut told = stations::publish(&site.paths, &site.configuration);
     assert_eq!(told.len(), 1, "{told:?}");
     told.remove(0)

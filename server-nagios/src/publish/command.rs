@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use monitoring_info::registration::Standing;
 
 use super::last::{recorded, told};
-use super::stations::Told;
+use super::stations::Outcome;
 use super::{Error, Published, watch};
 use crate::table::count;
 use crate::{BAD_NEWS, COULD_NOT_RUN, Context, cli, identity};
@@ -32,7 +32,7 @@ pub fn publish(context: &Context, arguments: cli::Publish) -> anyhow::Result<Exi
         }
         crate::print(stations.iter().map(station_shown).collect::<String>())?;
     }
-    let untold = stations.iter().any(|told| told.error.is_some());
+    let untold = stations.iter().any(|station| station.error.is_some());
     Ok(ExitCode::from(status(&outcome).max(if untold { BAD_NEWS } else { 0 })))
 }
 
@@ -50,7 +50,7 @@ fn bad(standing: Standing) -> bool {
     standing != Standing::Published
 }
 
-fn print_json(outcome: &Result<Published, Error>, stations: &[Told]) -> anyhow::Result<()> {
+fn print_json(outcome: &Result<Published, Error>, stations: &[Outcome]) -> anyhow::Result<()> {
     let mut json = match outcome {
         Ok(published) => serde_json::json!({
             "generation": published.generation,
@@ -68,8 +68,8 @@ fn print_json(outcome: &Result<Published, Error>, stations: &[Told]) -> anyhow::
 }
 
 /// How it went with a station, for a person.
-fn station_shown(told: &Told) -> String {
-    let Told { station, set, changed, error, next, doubts } = told;
+fn station_shown(outcome: &Outcome) -> String {
+    let Outcome { station, set, changed, error, next, doubts } = outcome;
     let mut text = String::new();
     if let Some(error) = error {
         let _ = writeln!(text, "{station}: error: {error}");

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::stations::{self, Told};
+use super::stations::{self, Outcome};
 use super::{Error, Published, once};
 use crate::configuration::Configuration;
 use crate::durable;
 use crate::paths::Paths;
 
 /// How the last publish went, for `status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastPublish {
     /// When.
     pub at: Timestamp,
@@ -23,7 +23,7 @@ pub struct LastPublish {
     pub error: Option<String>,
     /// How it went with the stations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stations: Vec<Told>,
+    pub stations: Vec<Outcome>,
 }
 
 impl LastPublish {
@@ -37,7 +37,8 @@ impl LastPublish {
         serde_json::from_slice(&fs::read(Self::path(paths)).ok()?).ok()
     }
 
-    fn store(&self, paths: &Paths) {
+    /// Keeps it.
+    pub(super) fn store(&self, paths: &Paths) {
         // It is for people alone. Where it cannot be written (a full disk), the publish has failed for the same reason
         // and said so.
         if let Ok(bytes) = serde_json::to_vec(self) {
@@ -51,7 +52,7 @@ pub(super) fn recorded(
     paths: &Paths,
     configuration: &Configuration,
     confirm_removal: bool,
-) -> (Result<Published, Error>, Vec<Told>) {
+) -> (Result<Published, Error>, Vec<Outcome>) {
     let outcome = once(paths, configuration, confirm_removal);
     let stations = stations::publish(paths, configuration);
     let error = outcome.as_ref().err().map(told);

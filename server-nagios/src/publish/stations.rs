@@ -36,7 +36,7 @@ const PUBLISHED: &str = "published";
 
 /// How publishing to a station went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct Outcome {
     /// What people call the station.
     pub station: String,
     /// The number of the set that is in force; none: there is none yet.
@@ -57,22 +57,23 @@ pub struct Told {
 /// Publishes to every station that the administrator has, and takes back what was published to those that they have no
 /// longer.
 #[must_use]
-pub fn publish(paths: &Paths, configuration: &Configuration) -> Vec<Told> {
+pub fn publish(paths: &Paths, configuration: &Configuration) -> Vec<Outcome> {
     STATIONS.iter().filter_map(|kind| one(paths, configuration, kind)).collect()
 }
 
-fn one(paths: &Paths, configuration: &Configuration, kind: &StationKind) -> Option<Told> {
+fn one(paths: &Paths, configuration: &Configuration, kind: &StationKind) -> Option<Outcome> {
     let Some(station) = (kind.load)(paths, configuration) else {
         let error = withdraw(&paths.station(kind.name)).err()?;
         return Some(failed(kind, None, super::last::told(&error)));
     };
     let before = current(&paths.station(kind.name));
-    let told = station.and_then(|station| told(paths, &*station).map_err(|error| super::last::told(&error)));
-    Some(told.unwrap_or_else(|reason| failed(kind, before, reason)))
+    let outcome =
+        station.and_then(|station| attempt(paths, &*station).map_err(|error| super::last::told(&error)));
+    Some(outcome.unwrap_or_else(|reason| failed(kind, before, reason)))
 }
 
-fn failed(kind: &StationKind, set: Option<u64>, error: String) -> Told {
-    Told {
+fn failed(kind: &StationKind, set: Option<u64>, error: String) -> Outcome {
+    Outcome {
         station: kind.title.to_owned(),
         set,
         changed: false,
@@ -82,7 +83,7 @@ fn failed(kind: &StationKind, set: Option<u64>, error: String) -> Told {
     }
 }
 
-fn told(paths: &Paths, station: &dyn Station) -> Result<Told, Error> {
+fn attempt(paths: &Paths, station: &dyn Station) -> Result<Outcome, Error> {
     let folder = paths.station(station.name());
     durable::folder(&folder, 0o755).map_err(|source| failure("make the folder", &folder, source))?;
     let lock = folder.join(".lock");
@@ -98,7 +99,7 @@ fn told(paths: &Paths, station: &dyn Station) -> Result<Told, Error> {
     for File { path, text } in station.examples()? {
         example(&folder.join(path), &text)?;
     }
-    let mut told = Told {
+    let mut outcome = Outcome {
         station: station.title().to_owned(),
         set: Some(set),
         changed,
@@ -109,10 +110,10 @@ fn told(paths: &Paths, station: &dyn Station) -> Result<Told, Error> {
     if taken(&folder) != Some(set) {
         match station.activate() {
             Activation::Failed { reason } => {
-                told.error = Some(reason);
-                return Ok(told);
+                outcome.error = Some(reason);
+                return Ok(outcome);
             }
-            Activation::Left { next } => told.next = Some(next),
+            Activation::Left { next } => outcome.next = Some(next),
             Activation::Confirmed => {}
         }
         let file = folder.join(PUBLISHED);
@@ -120,7 +121,7 @@ fn told(paths: &Paths, station: &dyn Station) -> Result<Told, Error> {
             .map_err(|source| failure("write", &file, source))?;
     }
     prune(&folder, set)?;
-    Ok(told)
+    Ok(outcome)
 }
 
 fn routed(entry: &Entry) -> Routed {

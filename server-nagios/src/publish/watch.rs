@@ -8,23 +8,25 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use monitoring_info::registration::Standing;
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecursiveMode, Watcher};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::last::{recorded, told};
-use super::stations::Told as Station;
-use super::{Error, Published};
+use super::last::{LastPublish, told};
+use super::{Error, Published, once, stations};
 use crate::Context;
 use crate::configuration::Configuration;
 use crate::durable;
 use crate::journal::Level;
 use crate::maintenance::downtimes::{self, Told};
+use crate::paths::Paths;
 use crate::target::nagios::{self, Nagios};
 use crate::target::{Engine, STATIONS};
 
@@ -38,6 +40,8 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 
 enum Message {
     Changed,
+    /// It was published to the stations.
+    Stations(Vec<stations::Outcome>),
     /// A host has said something of maintenance, which does not wait for quiet.
     Maintenance,
     Stop,
@@ -54,9 +58,11 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
             let _ = stop.send(Message::Stop);
         }
     });
+    let stations = Stations::begin(&context.paths, sender.clone());
     let mut watches = Watches::new(context, sender)?;
     let mut journal = Journal::default();
     let mut retry = RETRY;
+    let mut last = LastPublish::load(&context.paths).unwrap_or_default();
     journal.line(&[("event", "started")]);
     loop {
         watches.refresh();
@@ -65,12 +71,14 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
         let started = Instant::now();
         let wait = match &configuration {
             Ok(configuration) => {
-                let (outcome, stations) = recorded(&context.paths, configuration, false);
+                let outcome = once(&context.paths, configuration, false);
                 journal.outcome(&outcome, started.elapsed());
-                journal.stations(&stations);
-                let untold = stations.iter().any(|told| told.error.is_some());
+                last.at = Timestamp::now();
+                last.error = outcome.as_ref().err().map(told);
+                last.store(&context.paths);
+                stations.publish(configuration);
                 match outcome {
-                    outcome if untold || outcome.as_ref().is_err_and(Error::may_pass) => {
+                    Err(error) if error.may_pass() => {
                         let wait = retry;
                         retry = (retry * 2).min(RETRY_MAX);
                         wait
@@ -88,11 +96,18 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
         };
         let configuration = configuration.unwrap_or_default();
         let wait = if settle(context, &configuration, &mut journal) { wait } else { wait.min(RETRY_MAX) };
-        if quiet(&receiver, wait, &configuration, || {
-            settle(context, &configuration, &mut journal);
-        })
-        .is_none()
-        {
+        let meanwhile = |message| match message {
+            Message::Stations(outcomes) => {
+                journal.stations(&outcomes);
+                last.stations = outcomes;
+                last.store(&context.paths);
+            }
+            _ => {
+                settle(context, &configuration, &mut journal);
+            }
+        };
+        if quiet(&receiver, wait, &configuration, meanwhile).is_none() {
+            stations.end();
             journal.line(&[("event", "stopped")]);
             return Ok(ExitCode::SUCCESS);
         }
@@ -108,20 +123,20 @@ fn settle(context: &Context, configuration: &Configuration, journal: &mut Journa
     outcome.is_ok()
 }
 
-/// Waits until it is time for a publish; none when it is time to stop. What a host says of maintenance is settled
-/// meanwhile.
+/// Waits until it is time for a publish; none when it is time to stop. Of what is no reason for one, `meanwhile` hears at
+/// once.
 fn quiet(
     receiver: &Receiver<Message>,
     wait: Duration,
     configuration: &Configuration,
-    mut settle: impl FnMut(),
+    mut meanwhile: impl FnMut(Message),
 ) -> Option<()> {
     let until = Instant::now() + wait;
     loop {
         match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(Message::Changed) => break,
-            Ok(Message::Maintenance) => settle(),
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+            Ok(message) => meanwhile(message),
             Err(RecvTimeoutError::Timeout) => return Some(()),
         }
     }
@@ -131,9 +146,65 @@ fn quiet(
         match receiver.recv_timeout(configuration.quiet.min(left)) {
             Ok(Message::Changed) if left.is_zero() => return Some(()),
             Ok(Message::Changed) => {}
-            Ok(Message::Maintenance) => settle(),
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+            Ok(message) => meanwhile(message),
             Err(RecvTimeoutError::Timeout) => return Some(()),
+        }
+    }
+}
+
+/// What publishes to the stations, beside everything else: a station is often on another machine, and one that does not
+/// answer must not keep Nagios waiting for what hosts register.
+struct Stations {
+    configurations: Sender<Configuration>,
+    thread: JoinHandle<()>,
+}
+
+impl Stations {
+    fn begin(paths: &Paths, outcomes: Sender<Message>) -> Self {
+        let (configurations, receiver) = channel();
+        let paths = paths.clone();
+        let thread = std::thread::spawn(move || Self::run(&paths, &receiver, &outcomes));
+        Self { configurations, thread }
+    }
+
+    /// Publishes to them what the engine has now.
+    fn publish(&self, configuration: &Configuration) {
+        // If the thread were gone, it would have said why, and the engine's part goes on.
+        let _ = self.configurations.send(configuration.clone());
+    }
+
+    /// Lets it finish what it does.
+    fn end(self) {
+        drop(self.configurations);
+        let _ = self.thread.join();
+    }
+
+    fn run(paths: &Paths, configurations: &Receiver<Configuration>, outcomes: &Sender<Message>) {
+        let Ok(mut configuration) = configurations.recv() else { return };
+        let mut retry = RETRY;
+        loop {
+            // Only the newest counts.
+            while let Ok(newer) = configurations.try_recv() {
+                configuration = newer;
+            }
+            let told = stations::publish(paths, &configuration);
+            let wait = if told.iter().any(|outcome| outcome.error.is_some()) {
+                let wait = retry;
+                retry = (retry * 2).min(RETRY_MAX);
+                wait
+            } else {
+                retry = RETRY;
+                RECONCILE
+            };
+            if outcomes.send(Message::Stations(told)).is_err() {
+                return;
+            }
+            match configurations.recv_timeout(wait) {
+                Ok(newer) => configuration = newer,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
     }
 }
@@ -257,13 +328,13 @@ impl Journal {
         }
     }
 
-    fn stations(&mut self, stations: &[Station]) {
-        let untold = stations.iter().find_map(|told| Some((&told.station, told.error.as_ref()?)));
-        for told in stations.iter().filter(|told| told.changed) {
-            let set = told.set.unwrap_or_default().to_string();
-            self.line(&[("event", "published"), ("station", &told.station), ("set", &set)]);
-            for doubt in told.doubts.iter().chain(&told.next) {
-                let pairs = [("event", "warning"), ("station", told.station.as_str()), ("reason", doubt)];
+    fn stations(&mut self, outcomes: &[stations::Outcome]) {
+        let untold = outcomes.iter().find_map(|outcome| Some((&outcome.station, outcome.error.as_ref()?)));
+        for outcome in outcomes.iter().filter(|outcome| outcome.changed) {
+            let set = outcome.set.unwrap_or_default().to_string();
+            self.line(&[("event", "published"), ("station", &outcome.station), ("set", &set)]);
+            for doubt in outcome.doubts.iter().chain(&outcome.next) {
+                let pairs = [("event", "warning"), ("station", outcome.station.as_str()), ("reason", doubt)];
                 self.level(Level::Warning, &pairs);
             }
         }
@@ -357,9 +428,9 @@ mod tests {
             let _ = sender.send(Message::Stop);
         });
         let started = Instant::now();
-        assert_eq!(quiet(&receiver, RECONCILE, &configuration, || {}), Some(()));
+        assert_eq!(quiet(&receiver, RECONCILE, &configuration, |_| {}), Some(()));
         assert!(started.elapsed() < Duration::from_millis(800), "{:?}", started.elapsed());
         noisy.join().unwrap();
-        while quiet(&receiver, RECONCILE, &configuration, || {}).is_some() {}
+        while quiet(&receiver, RECONCILE, &configuration, |_| {}).is_some() {}
     }
 }

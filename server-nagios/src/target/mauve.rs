@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use monitoring_info::alert;
 use monitoring_info::host::HostName;
@@ -75,6 +76,8 @@ const SHIPPED: [(&str, &str); 3] = [
     (GROUPS, include_str!("../../../templates/mauve/30-groups.conf.hbs")),
 ];
 
+/// How long `activate-command` may take: a copy and a restart. A machine that does not answer makes it no longer.
+const ACTIVATION_MAX: Duration = Duration::from_secs(10);
 /// For how long the station waits for a heartbeat.
 const SILENCE: &str = "+10m";
 
@@ -141,7 +144,7 @@ impl Target for Mauve {
                     .to_owned(),
             };
         };
-        match command::run("activate-command", command, &[("ROUTING", folder.as_os_str())]) {
+        match command::run("activate-command", command, &[("ROUTING", folder.as_os_str())], ACTIVATION_MAX) {
             Ok(()) => Activation::Confirmed,
             Err(reason) => Activation::Failed { reason },
         }
