@@ -1,10 +1,11 @@
-//! The command `diff`: what a publish would change, host by host.
+//! The command `diff`: what a publish would change, host by host, and file by file of what is not a host's.
 //!
 //! Nothing is verified here: it answers "what did they register?" at once, and without the right to ask the engine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -14,19 +15,24 @@ use monitoring_info::published::Published;
 use serde_json::json;
 use similar::{ChangeTag, TextDiff};
 
-use crate::publish::generation::{Manifest, Origin, Piece};
+use crate::configuration::Configuration;
+use crate::paths::Paths;
+use crate::publish::generation::{Entry, Manifest, Origin, Piece};
 use crate::publish::inputs::{Inputs, Wish};
+use crate::publish::stations::{CURRENT, routed};
 use crate::publish::{guard, trial};
 use crate::target::nagios::Nagios;
-use crate::target::{Engine, Group, Target};
+use crate::target::{Engine, File, Group, Routed, STATIONS, StationKind, Target};
 use crate::{Context, cli};
 
 /// A difference.
 struct Difference {
     /// A host's name, or a shared file's.
     what: String,
-    /// `new`, `changed`, `gone`, `held`.
+    /// `new`, `changed`, `gone`, `held`, `refused`.
     how: &'static str,
+    /// What there is to say of that.
+    note: Option<String>,
     before: String,
     after: String,
 }
@@ -64,7 +70,8 @@ fn differences(context: &Context) -> anyhow::Result<Vec<Difference>> {
     let held = guard::held(&inputs, &current);
     let names: BTreeSet<&HostName> = current.hosts.keys().chain(inputs.hosts.keys()).collect();
     let mut differences = Vec::new();
-    let mut groups: BTreeSet<Group> = BTreeSet::new();
+    // What would be in force.
+    let mut entries: BTreeMap<HostName, Entry> = BTreeMap::new();
     for name in names {
         let old = current.hosts.get(name);
         let new = match inputs.hosts.get(name) {
@@ -73,8 +80,9 @@ fn differences(context: &Context) -> anyhow::Result<Vec<Difference>> {
         };
         let stays = held.contains_key(name) || matches!(inputs.hosts.get(name), Some(Wish::Unreadable(_)));
         match (stays, old, &new) {
-            (true, Some(old), _) => groups.extend(old.groups.iter().cloned()),
-            (false, _, Some(new)) => groups.extend(new.entry.groups.iter().cloned()),
+            (true, Some(entry), _) | (false, _, Some(Piece { entry, .. })) => {
+                entries.insert(name.clone(), entry.clone());
+            }
             _ => {}
         }
         if old.map(|old| &old.digest) == new.as_ref().map(|new| &new.entry.digest) {
@@ -91,23 +99,62 @@ fn differences(context: &Context) -> anyhow::Result<Vec<Difference>> {
             (_, _, None) => "gone",
             _ => "changed",
         };
+        let note = stays.then(|| {
+            "would go as below; it stays until `auto-monitor-server publish --confirm-removal`".to_owned()
+        });
         let after = new.map_or_else(String::new, rendered);
-        differences.push(Difference { what: name.to_string(), how, before, after });
+        differences.push(Difference { what: name.to_string(), how, note, before, after });
     }
-    for file in target.render_shared(&groups)? {
-        let before =
-            fs::read_to_string(paths.current().join(target.name()).join(&file.path)).unwrap_or_default();
-        if before != file.text {
-            let how = if before.is_empty() { "new" } else { "changed" };
-            differences.push(Difference {
-                what: file.path.display().to_string(),
-                how,
-                before,
-                after: file.text,
-            });
-        }
+    let groups: BTreeSet<Group> = entries.values().flat_map(|entry| entry.groups.iter().cloned()).collect();
+    let folder = paths.current().join(target.name());
+    differences.extend(of_files(&folder, Path::new(""), target.render_shared(&groups)?));
+    let hosts: BTreeMap<HostName, Routed> =
+        entries.iter().map(|(name, entry)| (name.clone(), routed(entry))).collect();
+    for kind in STATIONS {
+        differences.extend(of_station(paths, &configuration, kind, &hosts)?);
     }
     Ok(differences)
+}
+
+/// What would change of files that are rendered as a whole: those in the folder are replaced by these.
+fn of_files(folder: &Path, shown_in: &Path, files: Vec<File>) -> Vec<Difference> {
+    let difference = |File { path, text: after }| {
+        let before = fs::read_to_string(folder.join(&path)).unwrap_or_default();
+        let how = match (before.is_empty(), after.is_empty()) {
+            (true, _) => "new",
+            (_, true) => "gone",
+            _ => "changed",
+        };
+        let what = shown_in.join(path).display().to_string();
+        (before != after).then_some(Difference { what, how, note: None, before, after })
+    };
+    files.into_iter().filter_map(difference).collect()
+}
+
+/// What would change for a station, if these hosts are watched.
+fn of_station(
+    paths: &Paths,
+    configuration: &Configuration,
+    kind: &StationKind,
+    hosts: &BTreeMap<HostName, Routed>,
+) -> anyhow::Result<Vec<Difference>> {
+    let folder = paths.station(kind.name).join(CURRENT);
+    let files = match (kind.load)(paths, configuration) {
+        Some(Ok(station)) => station.render(hosts)?,
+        Some(Err(reason)) => {
+            let (what, note) = (kind.title.to_owned(), Some(reason));
+            let (before, after) = (String::new(), String::new());
+            return Ok(vec![Difference { what, how: "refused", note, before, after }]);
+        }
+        // It is no station any more.
+        None => {
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+            let mut names: Vec<PathBuf> = entries.map(|entry| entry.file_name().into()).collect();
+            names.sort();
+            names.into_iter().map(|path| File { path, text: String::new() }).collect()
+        }
+    };
+    Ok(of_files(&folder, Path::new(kind.name), files))
 }
 
 fn rendered(piece: Piece) -> String {
@@ -135,10 +182,10 @@ fn unified(difference: &Difference, colour: bool) -> String {
     let style = |style: Style| if colour { style } else { Style::new() };
     let bold = style(Style::new().bold());
     let mut out = String::new();
-    let Difference { what, how, before, after } = difference;
+    let Difference { what, how, note, before, after } = difference;
     let _ = writeln!(out, "{bold}{what}: {how}{bold:#}");
-    if *how == "held" {
-        out.push_str("  would go as below; it stays until `auto-monitor-server publish --confirm-removal`\n");
+    for line in note.iter().flat_map(|note| note.lines()) {
+        let _ = writeln!(out, "  {line}");
     }
     for group in TextDiff::from_lines(before, after).unified_diff().context_radius(2).iter_hunks() {
         let _ = writeln!(out, "{}", group.header());

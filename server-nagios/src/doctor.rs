@@ -25,6 +25,8 @@ use crate::target::nagios::Nagios;
 use crate::target::{self, Engine, Running, Target};
 use crate::{BAD_NEWS, Context, administrator, cli, registry};
 
+mod stations;
+
 /// Less free space than this cannot hold a few generations.
 const FREE_MIN: u64 = 64 * 1024 * 1024;
 
@@ -102,9 +104,11 @@ fn examine(context: &Context) -> Vec<Finding> {
         Ok(target) => {
             findings.push(well("templates", "all can be read"));
             findings.extend(engine(paths, &configuration, &target));
+            findings.extend(configuration.mauve.is_some().then(|| stations::heartbeat(&target)));
         }
         Err(error) => findings.push(fault("templates", error, "mend it, or remove it for the shipped one")),
     }
+    findings.extend(stations::examine(paths, &configuration));
     findings
 }
 

@@ -401,6 +401,9 @@ pub trait Station: Target {
     /// A template does not work.
     fn examples(&self) -> Result<Vec<File>, TemplateError>;
 
+    /// Why it would hear of nothing, and what to do about it; none: it hears of problems.
+    fn deaf(&self) -> Option<(String, &'static str)>;
+
     /// What the administrator says that is about nothing yet, a sentence each.
     fn doubts(&self, hosts: &BTreeMap<HostName, Routed>) -> Vec<String>;
 }

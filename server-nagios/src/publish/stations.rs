@@ -30,7 +30,8 @@ use crate::durable::{self, FileError, Lock};
 use crate::paths::Paths;
 use crate::target::{Activation, File, Routed, STATIONS, Station, StationKind};
 
-const CURRENT: &str = "current";
+/// The link to the set that is in force.
+pub(crate) const CURRENT: &str = "current";
 const STAGING: &str = ".staging";
 const PUBLISHED: &str = "published";
 
@@ -124,7 +125,8 @@ fn attempt(paths: &Paths, station: &dyn Station) -> Result<Outcome, Error> {
     Ok(outcome)
 }
 
-fn routed(entry: &Entry) -> Routed {
+/// What a station has to know of a host that is published so.
+pub(crate) fn routed(entry: &Entry) -> Routed {
     Routed { address: entry.address, groups: entry.groups.clone(), services: entry.types.clone() }
 }
 

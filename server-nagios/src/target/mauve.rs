@@ -167,14 +167,17 @@ impl Station for Mauve {
         Ok(vec![File { path: PEOPLE.into(), text: self.templates.render(PEOPLE, &self.people_data())? }])
     }
 
+    fn deaf(&self) -> Option<(String, &'static str)> {
+        let program = &self.said.mauvesend;
+        (!program.is_file()).then(|| {
+            let found = format!("{} is not there, so the station hears of nothing", program.display());
+            (found, "install the package mauvesend")
+        })
+    }
+
     fn doubts(&self, hosts: &BTreeMap<HostName, Routed>) -> Vec<String> {
-        let mut doubts = Vec::new();
-        if !self.said.mauvesend.is_file() {
-            doubts.push(format!(
-                "{} is not there, so the station hears of nothing; install the package mauvesend",
-                self.said.mauvesend.display()
-            ));
-        }
+        let mut doubts: Vec<String> =
+            self.deaf().map(|(found, next)| format!("{found}; {next}")).into_iter().collect();
         let tags: BTreeSet<&Group> = hosts.values().flat_map(|host| &host.groups).collect();
         for route in &self.said.routes {
             let tags = route.tags.iter().filter(|tag| !tags.contains(&Group::Tag((*tag).clone())));
