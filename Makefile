@@ -79,7 +79,8 @@ quick-deb:
 
 # What is said of the packages is tried on machines that have them. Several at once, because they wait more than they work.
 system-test: lab-setup quick-deb
-	$(SYSTEM_TEST) --test use_cases --test changes --test packages --test definitions $(ON_MACHINES) -- --test-threads 4
+	$(SYSTEM_TEST) --test use_cases --test changes --test packages --test definitions --test stations $(ON_MACHINES) \
+	    -- --test-threads 4
 
 # Of these a sample is part of system-test.
 test-definitions: lab-setup quick-deb

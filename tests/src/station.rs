@@ -1,5 +1,5 @@
-//! An alert station for tests: it receives Mauve's datagrams on the loopback interface, and keeps the table of alerts that
-//! Mauve would keep.
+//! An alert station for tests: it keeps the table of alerts that Mauve would keep, of datagrams that it receives on the
+//! loopback interface, or that were received elsewhere.
 //!
 //! The rules are those of the original's `Alert.receive_update`: alerts are told apart by source and id; a datagram whose
 //! number was seen is dropped; times are corrected by how far the sender's clock is from ours; what is to be raised or
@@ -39,6 +39,12 @@ pub struct Alert {
 #[derive(Debug)]
 pub struct Station {
     socket: UdpSocket,
+    table: Table,
+}
+
+/// What a station knows.
+#[derive(Debug, Default)]
+pub struct Table {
     seen: BTreeSet<u64>,
     alerts: BTreeMap<(String, String), Alert>,
 }
@@ -51,7 +57,7 @@ impl Station {
     pub fn start() -> Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0").context("cannot listen for alerts")?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, seen: BTreeSet::new(), alerts: BTreeMap::new() })
+        Ok(Self { socket, table: Table::default() })
     }
 
     /// Where it listens.
@@ -68,7 +74,7 @@ impl Station {
     /// A datagram is none of Mauve's.
     pub fn alert(&mut self, source: &str, id: &str) -> Result<Option<Alert>> {
         self.listen()?;
-        Ok(self.alerts.get(&(source.to_owned(), id.to_owned())).cloned())
+        Ok(self.table.alert(source, id))
     }
 
     /// Waits until an alert is raised, or is not.
@@ -81,7 +87,7 @@ impl Station {
             let alert = self.alert(source, id)?;
             Ok(match alert {
                 Some(alert) if alert.raised.is_some() == raised => Ok(alert),
-                _ => Err(format!("{:?}", self.alerts)),
+                _ => Err(format!("{:?}", self.table.alerts)),
             })
         })
     }
@@ -91,10 +97,28 @@ impl Station {
         let mut datagram = vec![0; RECEIVED_MAX];
         // Nothing has arrived: the socket does not block.
         while let Ok(length) = self.socket.recv(&mut datagram) {
-            let update = AlertUpdate::decode(&datagram[..length]).context("a datagram is none of Mauve's")?;
-            self.take(&update, now());
+            self.table.receive(&datagram[..length], now())?;
         }
-        self.due(now());
+        self.table.pass(now());
+        Ok(())
+    }
+}
+
+impl Table {
+    /// The alert of a source and id, if it was ever told of.
+    #[must_use]
+    pub fn alert(&self, source: &str, id: &str) -> Option<Alert> {
+        self.alerts.get(&(source.to_owned(), id.to_owned())).cloned()
+    }
+
+    /// Takes a datagram in that arrived then, in Unix seconds.
+    ///
+    /// # Errors
+    /// It is none of Mauve's.
+    pub fn receive(&mut self, datagram: &[u8], then: u64) -> Result<()> {
+        let update = AlertUpdate::decode(datagram).context("a datagram is none of Mauve's")?;
+        self.pass(then);
+        self.take(&update, then);
         Ok(())
     }
 
@@ -121,6 +145,8 @@ impl Station {
                     alert.raised = None;
                     alert.will_raise = Some(time);
                 }
+            } else {
+                (alert.raised, alert.will_raise) = (None, None);
             }
             if let Some(time) = clear {
                 if time <= now + TOLERANCE {
@@ -129,6 +155,8 @@ impl Station {
                 } else {
                     alert.will_clear = Some(time);
                 }
+            } else {
+                alert.will_clear = None;
             }
             for (known, said) in [
                 (&mut alert.subject, &told.subject),
@@ -147,7 +175,8 @@ impl Station {
         }
     }
 
-    fn due(&mut self, now: u64) {
+    /// Does what is due then.
+    pub fn pass(&mut self, now: u64) {
         for alert in self.alerts.values_mut() {
             if alert.will_raise.is_some_and(|time| time <= now) {
                 alert.raised = alert.will_raise.take();
@@ -191,13 +220,13 @@ mod tests {
         }
     }
 
-    fn raised(station: &Station, id: &str) -> Option<u64> {
+    fn raised(station: &Table, id: &str) -> Option<u64> {
         station.alerts[&("s".to_owned(), id.to_owned())].raised
     }
 
     #[test]
     fn alerts_are_kept_as_mauve_keeps_them() {
-        let mut station = Station::start().unwrap();
+        let mut station = Table::default();
         station
             .take(&update(1, false, vec![told("a", 900, 0), told("b", 0, 0), told("beat", 910, 900)]), 1000);
         assert_eq!((raised(&station, "a"), raised(&station, "b")), (Some(1000), Some(1000)));
@@ -206,9 +235,9 @@ mod tests {
         station.take(&update(1, false, vec![told("a", 0, 900)]), 1001);
         station.take(&update(2, false, vec![told("a", 901, 0)]), 1001);
         assert_eq!(raised(&station, "a"), Some(1000));
-        station.due(1009);
+        station.pass(1009);
         assert_eq!(raised(&station, "beat"), None);
-        station.due(1010);
+        station.pass(1010);
         assert_eq!(raised(&station, "beat"), Some(1010), "it was not heard from");
         station.take(&update(3, true, vec![told("b", 900, 0)]), 1000);
         assert_eq!((raised(&station, "a"), raised(&station, "b")), (None, Some(1000)));
