@@ -50,7 +50,10 @@ fn an_unknown_section_keeps_no_host_from_being_watched() {
     let (status, out) = run(&site, &["publish"]);
     assert_eq!(status, 1, "{out}");
     assert!(out.contains("Published generation 1: 1 host"), "{out}");
-    assert!(out.contains("server.conf:12:2: error: unknown section `notfy all`"), "{out}");
+    assert!(
+        out.contains("error: unknown section `notfy all`") && out.contains("server.conf:11:2\n"),
+        "{out}"
+    );
     assert!(out.contains("did you mean `[notify all]`?"), "{out}");
     assert_eq!(site.services("web1.example.org"), ["host registration", "http"]);
 }

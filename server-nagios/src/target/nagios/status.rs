@@ -55,6 +55,7 @@ pub(super) fn outlook(main_file: &Path, now: Timestamp) -> Result<Outlook, Strin
 
 /// One object of the file.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a line of the file")]
 struct Object {
     host: String,
     service: Option<String>,
