@@ -24,7 +24,7 @@ const ROUTING: &str = "\n[mauve]\ndestination = c.lab.example\nsource = nagios.l
                        [notify rest]\nlevel = low\npeople = bob\n";
 
 /// A line for each datagram: when it came, and its bytes. Perl's core is on every Debian. Both of C's addresses lead here.
-const RECEIVER: &str = "use strict; use Socket;
+const RECEIVER: &str = "use strict; use Socket qw(:DEFAULT IN6ADDR_ANY pack_sockaddr_in6);
 socket(my $socket, PF_INET6, SOCK_DGRAM, 0) or die $!;
 bind($socket, pack_sockaddr_in6(32741, IN6ADDR_ANY)) or die $!;
 open(my $file, '>>', '/var/lib/received') or die $!;
@@ -101,6 +101,10 @@ fn a_station_hears_what_becomes_of_a_service_and_that_nobody_watches_any_more() 
     c.write("/usr/local/lib/receive.pl", 0o644, RECEIVER.as_bytes())?;
     c.write("/var/lib/received", 0o644, b"")?;
     c.expect(0, &["systemd-run", "--unit=receive", "perl", "/usr/local/lib/receive.pl"])?;
+    wait_for("the receiver listens", MINUTE, || {
+        let listens = c.expect(0, &["cat", "/proc/net/udp6"])?.output;
+        Ok(if listens.contains(":7FE5 ") { Ok(()) } else { Err(c.journal(&["-u", "receive"])?) })
+    })?;
     b.install(&["apache2"])?;
     monitor.watches(&name, &["apache2"], MINUTE)?;
 

@@ -182,7 +182,7 @@ mod tests {
         let defaults = "\tcurrent_state=0\n\tstate_type=1\n\tplugin_output=a=}\n\tlong_plugin_output=b\\nc\n\t\
                         active_checks_enabled=1\n\tlast_hard_state_change=9930\n\tnext_check=20000\n\tis_flapping=0\n\t\
                         problem_has_been_acknowledged=0\n\tcurrent_notification_number=1\n\tscheduled_downtime_depth=0\n";
-        let lines: String = lines.split_whitespace().map(|line| format!("\t{line}\n")).collect();
+        let lines: String = lines.split_whitespace().flat_map(|line| ["\t", line, "\n"]).collect();
         format!("{head}{defaults}{lines}\t}}\n\n")
     }
 
