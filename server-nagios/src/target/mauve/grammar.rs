@@ -19,9 +19,10 @@
 //! SPAN      = NUMBER "." ( "days" | "hours" | "minutes" | "seconds" )
 //! ```
 //! A line ends a statement (`LINE`), as in Ruby, and stands nowhere else but behind `{`, `(`, `[`, `,`, `&&`, `||`, `==` and
-//! before `}`, where Ruby reads on. A `TEXT` is a single-quoted literal of printable ASCII. A comment ends with its line; one
-//! that would tell Ruby another character set is refused. Beyond the form, what the station would stumble over is refused too: names that are too long
-//! for its database, groups without a name or with one that is taken, a name that it takes for an address.
+//! before `}`, where Ruby reads on. A `TEXT` is a single-quoted literal of printable ASCII. A comment ends with its
+//! line; one that would tell Ruby another character set is refused. Beyond the form, what the station would stumble
+//! over is refused too: names that are too long for its database, groups without a name or with one that is taken, a
+//! name that it takes for an address.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
