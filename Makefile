@@ -71,7 +71,7 @@ lab-test: lab-setup
 	$(CARGO) test --locked --package auto-monitor-tests --features lab --test lab $(ON_MACHINES)
 
 SYSTEM_TEST = AUTO_MONITOR_PACKAGES='$(abspath $(BUILT))/debian-noopt' \
-    $(CARGO) test --locked --package auto-monitor-tests --features lab
+    $(CARGO) test --locked --package auto-monitor-tests --features lab --test system $(ON_MACHINES) --
 
 # The optimizer and the compression of the packages take longer than all of the tests.
 quick-deb:
@@ -79,20 +79,19 @@ quick-deb:
 
 # What is said of the packages is tried on machines that have them. Several at once, because they wait more than they work.
 system-test: lab-setup quick-deb
-	$(SYSTEM_TEST) --test use_cases --test changes --test packages --test definitions --test stations $(ON_MACHINES) \
-	    -- --test-threads 4
+	$(SYSTEM_TEST) --test-threads 4
 
 # Of these a sample is part of system-test.
 test-definitions: lab-setup quick-deb
-	$(SYSTEM_TEST) --test definitions $(ON_MACHINES) -- --ignored --nocapture
+	$(SYSTEM_TEST) --ignored --nocapture definitions::
 
 # What takes half an hour, and memory for fifty machines: 4 GB.
 test-packages-all: lab-setup quick-deb
-	$(SYSTEM_TEST) --test packages $(ON_MACHINES) -- --ignored --skip delay:: --test-threads 4
+	$(SYSTEM_TEST) --ignored --test-threads 4 packages:: --skip packages::delay::
 
 # How long apt takes with our packages beside how long it takes without.
 bench-apt: lab-setup quick-deb
-	$(SYSTEM_TEST) --test packages $(ON_MACHINES) -- --ignored --exact delay::apt_waits_for_nobody --nocapture
+	$(SYSTEM_TEST) --ignored --nocapture --exact packages::delay::apt_waits_for_nobody
 
 bench: servers
 	$(CARGO) build --locked --workspace --bins --release

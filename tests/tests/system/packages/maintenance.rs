@@ -7,7 +7,7 @@ use auto_monitor_tests::lab::Machine;
 use auto_monitor_tests::patience::wait_for;
 use monitoring_info::state::State;
 
-use crate::site::{Made, PATIENCE, Site, publish};
+use super::site::{Made, PATIENCE, Site, publish};
 
 const HOST: &str = "b.lab.example";
 const SERVICE: &str = "lighttpd";

@@ -5,7 +5,7 @@ use auto_monitor_tests::lab::packages::SERVER;
 use auto_monitor_tests::lab::{Base, Lab, Machine, Monitor, Network, Packages, Recipe};
 use auto_monitor_tests::patience::wait_for;
 
-use crate::site::{Made, PATIENCE, Site, apt, publish};
+use super::site::{Made, PATIENCE, Site, apt, publish};
 
 /// The most that `systemd-analyze security` may say of a unit of ours.
 const EXPOSURE_MAX: f64 = 2.5;

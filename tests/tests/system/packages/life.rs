@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use auto_monitor_tests::lab::packages::{CLIENT, SERVER};
 use auto_monitor_tests::lab::{Base, Lab, Machine, Monitor, Network, Packages, Recipe, Snapshot};
 
-use crate::orders::{Release, Standing, Step, every_order};
+use super::orders::{Release, Standing, Step, every_order};
 
 /// What apt brings along with our packages and leaves there, because it may be somebody else's by then; so it is there
 /// before.

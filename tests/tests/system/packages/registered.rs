@@ -5,8 +5,8 @@ use auto_monitor_tests::lab::Machine;
 use auto_monitor_tests::lab::packages::CLIENT;
 use auto_monitor_tests::patience::wait_for;
 
-use crate::orders::{Release, Standing, every_order};
-use crate::site::{Made, PATIENCE, Site, preseed, publish};
+use super::orders::{Release, Standing, every_order};
+use super::site::{Made, PATIENCE, Site, preseed, publish};
 
 /// As the Securing Debian Manual has it. To unpack into a folder that cannot be written is nobody's wish; to run,
 /// register, be asked and be purged from there is.

@@ -1,6 +1,4 @@
 //! What happens to hosts, servers and their network in the course of years, on booted Debian machines.
-//!
-//! `make system-test` runs these, as root.
 
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use auto_monitor_tests::lab::Machine;
 use auto_monitor_tests::lab::packages::CLIENT;
 use auto_monitor_tests::patience::wait_for;
 
-use crate::site::{Made, PATIENCE, Site, apt, preseed, publish};
+use super::site::{Made, PATIENCE, Site, apt, preseed, publish};
 
 #[test]
 fn machines_of_one_image_register_and_upgrade_at_once() -> Result<()> {

@@ -1,6 +1,4 @@
 //! The three use cases that must always work, on booted Debian machines, with the packages as their users install them.
-//!
-//! `make system-test` runs these, as root.
 
 use std::time::{Duration, Instant};
 

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use auto_monitor_tests::lab::Machine;
 use auto_monitor_tests::lab::packages::CLIENT;
 
-use crate::site::{Site, apt, preseed};
+use super::site::{Site, apt, preseed};
 
 /// The promise.
 const DELAY_MAX: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use auto_monitor_tests::lab::Machine;
 use auto_monitor_tests::lab::packages::CLIENT;
 use auto_monitor_tests::patience::wait_for;
 
-use crate::site::{Made, PATIENCE, Site, apt, copy_published, describe, publish};
+use super::site::{Made, PATIENCE, Site, apt, copy_published, describe, publish};
 
 /// As many as a host may have definitions.
 const MANY: usize = 200;
@@ -190,7 +190,7 @@ fn an_interruption_of_our_own_installation_is_mended() -> Result<()> {
                 ("server", "string", "a.lab.example"),
                 ("server-fingerprint", "string", &site.monitor.fingerprint()?),
             ];
-            crate::site::preseed(&b, &answers)?;
+            super::site::preseed(&b, &answers)?;
         }
         let dpkg = [
             "systemd-run",

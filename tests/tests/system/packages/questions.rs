@@ -8,7 +8,7 @@ use auto_monitor_tests::lab::Machine;
 use auto_monitor_tests::lab::packages::CLIENT;
 use auto_monitor_tests::patience::wait_for;
 
-use crate::site::{PATIENCE, Site, apt, preseed, settings, status};
+use super::site::{PATIENCE, Site, apt, preseed, settings, status};
 
 const CONFIGURATION: &str = "/etc/auto-monitor/client.conf";
 
