@@ -95,16 +95,15 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
             }
         };
         let configuration = configuration.unwrap_or_default();
-        let wait = if settle(context, &configuration, &mut journal) { wait } else { wait.min(RETRY_MAX) };
+        let wait = wait.min(settle(context, &configuration, &mut journal));
         let meanwhile = |message| match message {
             Message::Stations(outcomes) => {
                 journal.stations(&outcomes);
                 last.stations = outcomes;
                 last.store(&context.paths);
+                RECONCILE
             }
-            _ => {
-                settle(context, &configuration, &mut journal);
-            }
+            _ => settle(context, &configuration, &mut journal),
         };
         if quiet(&receiver, wait, &configuration, meanwhile).is_none() {
             stations.end();
@@ -114,29 +113,29 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Tells the engine of maintenance; whether it knows all that there is to know.
-fn settle(context: &Context, configuration: &Configuration, journal: &mut Journal) -> bool {
+/// Tells the engine of maintenance; and says how long nothing more is to be told, or after which time to try again.
+fn settle(context: &Context, configuration: &Configuration, journal: &mut Journal) -> Duration {
     let target =
         || Nagios::new(&context.paths, configuration).ok().map(|nagios| Box::new(nagios) as Box<dyn Engine>);
     let (told, outcome) = downtimes::settle(&context.paths, target);
     journal.maintenance(&told, outcome.as_ref().err());
-    outcome.is_ok()
+    if outcome.is_ok() { RECONCILE } else { RETRY_MAX }
 }
 
 /// Waits until it is time for a publish; none when it is time to stop. Of what is no reason for one, `meanwhile` hears at
-/// once.
+/// once, and says how long one waits at most then.
 fn quiet(
     receiver: &Receiver<Message>,
     wait: Duration,
     configuration: &Configuration,
-    mut meanwhile: impl FnMut(Message),
+    mut meanwhile: impl FnMut(Message) -> Duration,
 ) -> Option<()> {
-    let until = Instant::now() + wait;
+    let mut until = Instant::now() + wait;
     loop {
         match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(Message::Changed) => break,
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
-            Ok(message) => meanwhile(message),
+            Ok(message) => until = until.min(Instant::now() + meanwhile(message)),
             Err(RecvTimeoutError::Timeout) => return Some(()),
         }
     }
@@ -147,7 +146,8 @@ fn quiet(
             Ok(Message::Changed) if left.is_zero() => return Some(()),
             Ok(Message::Changed) => {}
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
-            Ok(message) => meanwhile(message),
+            // What cannot be told now is tried again after the publish that is at hand.
+            Ok(message) => _ = meanwhile(message),
             Err(RecvTimeoutError::Timeout) => return Some(()),
         }
     }
@@ -428,9 +428,20 @@ mod tests {
             let _ = sender.send(Message::Stop);
         });
         let started = Instant::now();
-        assert_eq!(quiet(&receiver, RECONCILE, &configuration, |_| {}), Some(()));
+        assert_eq!(quiet(&receiver, RECONCILE, &configuration, |_| RECONCILE), Some(()));
         assert!(started.elapsed() < Duration::from_millis(800), "{:?}", started.elapsed());
         noisy.join().unwrap();
-        while quiet(&receiver, RECONCILE, &configuration, |_| {}).is_some() {}
+        while quiet(&receiver, RECONCILE, &configuration, |_| RECONCILE).is_some() {}
+    }
+
+    #[test]
+    fn maintenance_that_cannot_be_told_is_not_left_for_the_next_reconcile() {
+        let (sender, receiver) = channel();
+        sender.send(Message::Maintenance).unwrap();
+        let again = Duration::from_millis(50);
+        let started = Instant::now();
+        assert_eq!(quiet(&receiver, Duration::from_secs(5), &Configuration::default(), |_| again), Some(()));
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        drop(sender);
     }
 }
