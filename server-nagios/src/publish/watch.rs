@@ -220,9 +220,11 @@ impl Watches {
     fn new(context: &Context, sender: Sender<Message>) -> anyhow::Result<Self> {
         let paths = &context.paths;
         let maintenance = paths.maintenance();
-        durable::folder(&maintenance, 0o750)
-            .with_context(|| format!("cannot make {}", maintenance.display()))?;
-        let wanted = [maintenance.clone()];
+        // Of a server that starts for the first time, the endpoint may not have made them yet.
+        let own = [maintenance.clone(), paths.registry()];
+        for folder in &own {
+            durable::folder(folder, 0o750).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error (an overflow, say) may hide a change.
             let message = match event {
@@ -235,12 +237,12 @@ impl Watches {
             let _ = sender.send(message);
         })
         .context("cannot watch folders")?;
-        let [own, shipped] = paths.templates(nagios::NAME);
         let folder = |path: &Path| path.parent().map(Path::to_owned);
-        let folders = [Some(paths.registry()), folder(&paths.configuration()), Some(paths.host_overrides())];
-        let folders = folders.into_iter().flatten().chain([own, shipped]);
+        let administrator_s = [folder(&paths.configuration()), Some(paths.host_overrides())];
+        let folders = own.into_iter().chain(administrator_s.into_iter().flatten());
+        let folders = folders.chain(paths.templates(nagios::NAME));
         let stations = STATIONS.iter().flat_map(|kind| paths.templates(kind.name));
-        let wanted = wanted.into_iter().chain(folders).chain(stations).collect();
+        let wanted = folders.chain(stations).collect();
         Ok(Self { watcher, wanted, watched: Vec::new() })
     }
 
@@ -443,5 +445,19 @@ mod tests {
         assert_eq!(quiet(&receiver, Duration::from_secs(5), &Configuration::default(), |_| again), Some(()));
         assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
         drop(sender);
+    }
+
+    #[test]
+    fn the_first_registration_of_a_new_server_is_heard_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let context = Context::below(folder.path()).unwrap();
+        let (sender, receiver) = channel();
+        let mut watches = Watches::new(&context, sender).unwrap();
+        watches.refresh();
+        // The endpoint may start after the publisher, and makes the folder with the first host that asks.
+        let registry = context.paths.registry();
+        durable::folder(&registry, 0o750).unwrap();
+        std::fs::write(registry.join("b.example.org.json"), "{}").unwrap();
+        assert!(matches!(receiver.recv_timeout(Duration::from_secs(10)), Ok(Message::Changed)));
     }
 }
