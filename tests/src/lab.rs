@@ -33,7 +33,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 pub use base::{Base, Recipe};
 pub use machine::{Backup, Link, Machine};
-pub use monitor::Monitor;
+pub use monitor::{Monitor, PATIENCE};
 pub use network::Network;
 pub use order::Said;
 pub use packages::Packages;
@@ -75,12 +75,19 @@ impl Lab {
     /// # Errors
     /// A name does not suit or is taken, or a machine does not boot.
     pub fn boot<const N: usize>(&self, names: [&str; N]) -> Result<[Machine; N]> {
-        let booted = self.boot_all(&names.map(|name| (name, &self.base)))?;
+        self.boot_on(&self.base, names)
+    }
+
+    /// As [`Lab::boot`], with what the disks are to begin with, which was made of the lab's base.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn boot_on<const N: usize>(&self, base: &Base, names: [&str; N]) -> Result<[Machine; N]> {
+        let booted = self.boot_all(&names.map(|name| (name, base)))?;
         booted.try_into().map_err(|_| anyhow!("there are not as many machines as names"))
     }
 
-    /// As [`Lab::boot`], for each machine with what its disk is to begin with: the lab's base, or one made of that by
-    /// [`Base::with`].
+    /// As [`Lab::boot_on`], with an own beginning for each.
     ///
     /// # Errors
     /// As there.

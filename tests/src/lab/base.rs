@@ -10,7 +10,7 @@ use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use openssl::sha::sha256;
@@ -26,6 +26,10 @@ const ROOT: &str = "root";
 pub(super) const ARCHIVE: &str = "archive";
 /// In the folder of a base: what packages change of the root when they are installed, a folder each.
 const LAYERS: &str = "layers";
+/// Begins the name of a layer of packages that are not the archive's.
+const SHORT_LIVED: &str = "files-";
+/// How long such a layer is kept after its last use.
+const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where a machine sees the archive.
 pub(super) const ARCHIVE_INSIDE: &str = "/srv/archive";
 /// Changes when something else than the lists makes the same lists give another result.
@@ -130,7 +134,7 @@ impl Recipe {
     fn key(&self, suite: &str) -> String {
         let whole =
             [EDITION, suite, &self.installed.join("\n"), "", &self.available.join("\n"), ""].join("\n");
-        format!("{suite}-{}", mark(&whole))
+        format!("{suite}-{}", mark(whole.as_bytes()))
     }
 }
 
@@ -163,11 +167,50 @@ impl Base {
     /// # Errors
     /// A package cannot be installed.
     pub fn with(&self, packages: &[&str]) -> Result<Self> {
-        let name = mark(&[self.layers.join("\n"), packages.join("\n")].join("\n\n"));
+        let name = mark([self.layers.join("\n"), packages.join("\n")].join("\n\n").as_bytes());
+        self.layered(name, &packages.join(" "), |inside, root| install(inside, root, packages))
+    }
+
+    /// The same with packages from files of this computer, and with what a script does then, which root runs in the
+    /// folder `/`. Other files make another layer, so that it is not kept for longer than it is used.
+    ///
+    /// # Errors
+    /// A file cannot be read, a package not be installed, or the script fails.
+    pub fn with_files(&self, files: &[PathBuf], script: &str) -> Result<Self> {
+        let mut whole = vec![self.layers.join("\n"), script.to_owned()];
+        let mut names = Vec::new();
+        for file in files {
+            let contents = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            whole.push(mark(&contents));
+            names.push(file.file_name().and_then(|name| name.to_str()).context("a package has a name")?);
+        }
+        let name = format!("{SHORT_LIVED}{}", mark(whole.join("\n\n").as_bytes()));
+        self.layered(name, &names.join(" "), |inside, root| {
+            let folder = inside.outside(root).join("srv/files");
+            fs::create_dir(&folder)?;
+            for (file, name) in files.iter().zip(&names) {
+                fs::copy(file, folder.join(name))?;
+            }
+            let paths: Vec<String> = names.iter().map(|name| format!("/srv/files/{name}")).collect();
+            install(inside, root, &paths.iter().map(String::as_str).collect::<Vec<_>>())?;
+            fs::remove_dir_all(folder)?;
+            in_root(inside, root, &["sh", "-ec", script])
+        })
+    }
+
+    /// The same with one more layer; made, where it is not there, by changing a root in which no service starts.
+    fn layered(
+        &self,
+        name: String,
+        contents: &str,
+        change: impl FnOnce(&Enclosure, &str) -> Result<()>,
+    ) -> Result<Self> {
         let _lock = lock()?;
         let layers = self.folder.join(LAYERS);
-        if !layers.join(&name).exists() {
-            eprintln!("lab: installing {}, once", packages.join(" "));
+        let layer = layers.join(&name);
+        if !layer.exists() {
+            eprintln!("lab: installing {contents}, once");
+            remove_unused(&layers)?;
             let partial = layers.join("partial");
             remove(&partial)?;
             let (upper, work) = (partial.join("upper"), partial.join("work"));
@@ -178,18 +221,16 @@ impl Base {
             inside.expect(&["mkdir", root])?;
             let upper_inside = format!("{BASE}/{LAYERS}/partial/upper");
             inside.overlay(&self.lower(), &upper_inside, &format!("{BASE}/{LAYERS}/partial/work"), root)?;
-            let policy = upper.join(POLICY);
-            forbid_services(&policy)?;
-            let apt =
-                ["apt-get", "--quiet", "--yes", "--option", "Dpkg::Options::=--force-unsafe-io", "install"];
-            in_root(&inside, root, &[&apt[..], packages].concat())?;
-            in_root(&inside, root, &["apt-get", "clean"])?;
+            forbid_services(&upper.join(POLICY))?;
+            change(&inside, root)?;
             inside.expect(&["rm", &format!("{root}/{POLICY}")])?;
             inside.expect(&["umount", root])?;
             inside.end()?;
-            fs::rename(&upper, layers.join(&name))?;
+            fs::rename(&upper, &layer)?;
             remove(&partial)?;
         }
+        // When it was last used.
+        File::open(&layer)?.set_modified(SystemTime::now())?;
         Ok(Self { folder: self.folder.clone(), layers: [&self.layers[..], &[name]].concat() })
     }
 
@@ -223,9 +264,9 @@ fn lock() -> Result<File> {
     Ok(lock)
 }
 
-/// A short name that stands for a text.
-fn mark(text: &str) -> String {
-    let [a, b, c, d, ..] = sha256(text.as_bytes());
+/// A short name that stands for these bytes.
+fn mark(bytes: &[u8]) -> String {
+    let [a, b, c, d, ..] = sha256(bytes);
     format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
 }
 
@@ -236,6 +277,29 @@ fn remove(folder: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Removes the layers of packages that somebody has built, and tried, and built anew since.
+fn remove_unused(layers: &Path) -> Result<()> {
+    let listed = match fs::read_dir(layers) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        listed => listed?,
+    };
+    for entry in listed {
+        let entry = entry?;
+        let unused = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if entry.file_name().to_string_lossy().starts_with(SHORT_LIVED) && unused > LIFE {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Installs packages in a root that nothing has booted; dpkg need not wait for the disk, as what is half made is never used.
+fn install(inside: &Enclosure, root: &str, packages: &[&str]) -> Result<()> {
+    let apt = ["apt-get", "--quiet", "--yes", "--option", "Dpkg::Options::=--force-unsafe-io", "install"];
+    in_root(inside, root, &[&apt[..], packages].concat())?;
+    in_root(inside, root, &["apt-get", "clean"])
 }
 
 /// Debian's way to say that no service is to be started while something is installed.

@@ -266,10 +266,15 @@ impl Machine {
     /// # Errors
     /// apt fails.
     pub fn install(&self, packages: &[&str]) -> Result<Said> {
-        let mut words =
-            vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--yes", "install"];
-        words.extend(packages);
-        self.expect(0, &words)
+        self.apt(&[&["install"], packages].concat())
+    }
+
+    /// `apt-get WORDS` where nobody is there to answer, whether the machine runs or not.
+    ///
+    /// # Errors
+    /// apt fails.
+    pub fn apt(&self, words: &[&str]) -> Result<Said> {
+        self.expect_either_way(&[&["apt-get", "--quiet", "--yes"], words].concat())
     }
 
     /// Installs packages from files of this computer, with what they depend on, as `apt install ./FILE…` does.

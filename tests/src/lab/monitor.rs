@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use monitoring_info::state::State;
+use serde_json::Value;
 
 use super::base::Base;
 use super::machine::Machine;
@@ -17,9 +18,11 @@ const ENGINE: [&str; 4] =
     ["nagios4-core", "monitoring-plugins-basic", "monitoring-plugins-standard", "openssh-server"];
 /// Of Debian's configuration of Nagios: verdicts are written every second instead of every ten, and first checks are
 /// not spread over half an hour. Nothing that is rendered depends on either. Its postinst enables the unit only where
-/// systemd runs, which it does not where [`Base::with`] installs.
+/// systemd runs, which it does not where a base is made.
 const SOONER: &str = "sed -i -E 's/^(status_update_interval=).*/\\11/; s/^(max_(host|service)_check_spread=).*/\\11/' \
-                      /etc/nagios4/nagios.cfg && systemctl enable nagios4 && systemctl restart nagios4";
+                      /etc/nagios4/nagios.cfg && systemctl enable nagios4";
+/// How long a busy computer may take for what a promise gives no time for.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A machine with Nagios and our server.
 #[derive(Debug)]
@@ -29,22 +32,58 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// What its disk begins with: Nagios, and none of ours.
+    /// What the disk of a machine begins with that has Nagios, and none of ours.
     ///
     /// # Errors
     /// Debian's packages cannot be installed.
-    pub fn base(base: &Base) -> Result<Base> {
+    pub fn engine(base: &Base) -> Result<Base> {
         base.with(&ENGINE)
     }
 
-    /// Installs our server on a machine that began with [`Monitor::base`].
+    /// The same with our server, which begins at the first boot, and makes its key then.
+    ///
+    /// # Errors
+    /// A package cannot be installed.
+    pub fn base(base: &Base, packages: &Packages) -> Result<Base> {
+        Self::engine(base)?.with_files(&packages.files(&SERVER)?, SOONER)
+    }
+
+    /// Installs our server on a machine that began with [`Monitor::engine`] and has Nagios running by then.
     ///
     /// # Errors
     /// apt fails.
     pub fn install(machine: Machine, packages: &Packages) -> Result<Self> {
-        machine.expect(0, &["sh", "-c", SOONER])?;
+        machine.expect(0, &["sh", "-ec", &format!("{SOONER}; systemctl start nagios4")])?;
         packages.install(&machine, &SERVER)?;
         Ok(Self { machine })
+    }
+
+    /// Adds lines to `server.conf`.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn configure(&self, lines: &str) -> Result<()> {
+        let append = ["sh", "-c", "cat >>/etc/auto-monitor-server-nagios/server.conf"];
+        self.machine.expect_with_input(0, &append, lines.as_bytes()).map(drop)
+    }
+
+    /// A token with which hosts enrol, so many of them.
+    ///
+    /// # Errors
+    /// The server makes none.
+    pub fn token(&self, uses: u8) -> Result<String> {
+        let uses = uses.to_string();
+        let said = self.machine.expect(0, &["auto-monitor-server", "token", "create", "--uses", &uses])?;
+        Ok(said.output.trim().to_owned())
+    }
+
+    /// Lets in a host with our client, without asking anybody, and waits until it is watched.
+    ///
+    /// # Errors
+    /// It is not enrolled.
+    pub fn admit(&self, host: &Machine) -> Result<()> {
+        host.expect(0, &["auto-monitor", "enrol", &self.token(1)?])?;
+        self.wait_until(host, "watched")
     }
 
     /// Lets a host in, as soon as it has asked.
@@ -57,6 +96,36 @@ impl Monitor {
             Ok(if pending.contains(host) { Ok(()) } else { Err(pending) })
         })?;
         self.machine.expect(0, &["auto-monitor-server", "approve", host])
+    }
+
+    /// What a host finds this server by, and the fingerprint that both the server and its announcement show.
+    ///
+    /// # Errors
+    /// It is not found.
+    pub fn seen_by(&self, host: &Machine) -> Result<(String, String)> {
+        let print = self.fingerprint()?;
+        let server = wait_for("the server is found", PATIENCE, || {
+            let found = host.expect(0, &["auto-monitor", "discover", "--json"])?.output;
+            let found: Value = serde_json::from_str(&found)?;
+            let servers = found["servers"].as_array().context("a list of servers")?;
+            let right = servers.iter().find(|server| server["fingerprint"] == print.as_str());
+            let server = right.and_then(|server| server["server"].as_str()).map(str::to_owned);
+            Ok(server.ok_or_else(|| found.to_string()))
+        })?;
+        Ok((server, print))
+    }
+
+    /// As people do it: the host finds the server, its administrator compares the fingerprint, the server's lets the host
+    /// in. From then on nobody touches the host, and it registers.
+    ///
+    /// # Errors
+    /// The server is not found, or the host does not register.
+    pub fn enrol(&self, host: &Machine) -> Result<()> {
+        let (server, print) = self.seen_by(host)?;
+        host.expect(4, &["auto-monitor", "enrol", &server, "--fingerprint", &print])?;
+        let name = host.full_name();
+        self.approve(&name, Duration::ZERO)?;
+        self.knows(&name, PATIENCE)
     }
 
     /// Waits until Nagios has read a host, with or without services.
@@ -178,11 +247,94 @@ impl Monitor {
         Ok(())
     }
 
+    /// What the server's `list` says of all hosts.
+    ///
+    /// # Errors
+    /// It holds no list.
+    pub fn hosts(&self) -> Result<Vec<Value>> {
+        Ok(self.ask(&["list"])?["hosts"].as_array().context("the list holds hosts")?.clone())
+    }
+
+    /// The same of one; null where it says nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn host(&self, host: &Machine) -> Result<Value> {
+        let name = host.full_name();
+        Ok(self.hosts()?.into_iter().find(|one| one["name"] == *name).unwrap_or_default())
+    }
+
+    /// Waits until the server says this state of a host.
+    ///
+    /// # Errors
+    /// It says another one when the time is over.
+    pub fn wait_until(&self, host: &Machine, state: &str) -> Result<()> {
+        self.wait_for(host, &format!("is {state}"), |said| said["state"] == *state)
+    }
+
+    /// Waits until these are the services of a host that the server holds.
+    ///
+    /// # Errors
+    /// They are others when the time is over.
+    pub fn wait_for_services(&self, host: &Machine, services: &[&str]) -> Result<()> {
+        self.wait_for(host, &format!("has the services {services:?}"), |said| {
+            said["services"].as_array().is_some_and(|seen| seen.iter().eq(services.iter()))
+        })
+    }
+
+    /// Waits until something is true of what the server says of a host.
+    fn wait_for(&self, host: &Machine, what: &str, is_true: impl Fn(&Value) -> bool) -> Result<()> {
+        let seen = wait_for(&format!("{} {what}", host.name()), PATIENCE, || {
+            let said = self.host(host)?;
+            Ok(if is_true(&said) { Ok(()) } else { Err(said.to_string()) })
+        });
+        seen.with_context(|| {
+            let said = host.run(&["auto-monitor", "status"]).map(|said| said.to_string());
+            let journal = host.journal(&["--unit=auto-monitor-register", "--lines=20"]).unwrap_or_default();
+            let said = said.unwrap_or_else(|error| error.to_string());
+            format!("{} says:\n{said}{journal}", host.name())
+        })
+    }
+
+    /// How many definitions with a port that begins so the server holds of a host.
+    ///
+    /// # Errors
+    /// It holds no record of it.
+    pub fn ports(&self, host: &str, beginning: &str) -> Result<usize> {
+        let record = format!("/var/lib/auto-monitor-server-nagios/registry/{host}.json");
+        let record: Value = serde_json::from_str(&self.machine.expect(0, &["cat", &record])?.output)?;
+        let definitions =
+            record["registration"]["definitions"].as_array().context("a record has definitions")?;
+        let port = |one: &Value| one["settings"]["port"].as_str().unwrap_or_default().to_owned();
+        Ok(definitions.iter().filter(|one| port(one).starts_with(beginning)).count())
+    }
+
+    /// The lines of the server's journal about registrations of a host, whether they are news or not.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn registrations(&self, host: &str) -> Result<Vec<String>> {
+        let journal = self.machine.journal(&["--unit=auto-monitor-server"])?;
+        let name = format!(" name={host} ");
+        let of_host = |line: &&str| line.contains(" verb=register ") && line.contains(&name);
+        Ok(journal.lines().filter(of_host).map(str::to_owned).collect())
+    }
+
+    /// Those of them that changed what the server holds.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn changes(&self, host: &str) -> Result<Vec<String>> {
+        let mut lines = self.registrations(host)?;
+        lines.retain(|line| line.contains(" changed=") && !line.contains(" changed=nothing"));
+        Ok(lines)
+    }
+
     /// What `auto-monitor-server ARGUMENTS --json` says, good news or bad.
     ///
     /// # Errors
     /// That is no JSON.
-    pub fn ask(&self, arguments: &[&str]) -> Result<serde_json::Value> {
+    pub fn ask(&self, arguments: &[&str]) -> Result<Value> {
         let words = [&["auto-monitor-server"], arguments, &["--json"]].concat();
         let said = self.machine.run(&words)?;
         serde_json::from_str(&said.output)

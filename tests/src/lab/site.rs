@@ -1,8 +1,6 @@
-//! What most system tests begin with: a machine with Nagios and our server, and a host that is to be watched.
+//! What most system tests begin with: a machine with Nagios and our server, and hosts that are to be watched.
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::Lab;
 use super::base::{Base, Recipe};
@@ -10,100 +8,72 @@ use super::machine::Machine;
 use super::monitor::Monitor;
 use super::network::Network;
 use super::packages::{CLIENT, Packages};
-use crate::patience::wait_for;
 
-/// How long a busy computer may take for what a promise gives no time for.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// The machines `a`, with Nagios and our server, and `b`, with our client, on one network.
+/// The machine `a`, with Nagios and our server, in a lab with room for more.
+///
+/// Its machines begin with our packages, as if these had been installed long ago. To install them takes longer than most
+/// of what is tried, so only those do it, on machines from [`Lab::boot`], that are about it.
 #[derive(Debug)]
 pub struct Site {
-    /// The lab, for more machines.
+    /// The lab, for machines with nothing of ours.
     pub lab: Lab,
-    /// What more machines begin with.
-    pub base: Base,
     /// The packages that are tried.
     pub packages: Packages,
     /// `a`.
     pub monitor: Monitor,
-    /// `b`.
-    pub host: Machine,
+    server: Base,
+    client: Base,
 }
 
 impl Site {
-    /// Boots both and installs our packages; neither knows of the other.
+    /// Boots the server, which nobody knows yet.
     ///
     /// # Errors
-    /// A machine does not boot, or apt fails.
+    /// It does not boot, or what it begins with cannot be made.
     pub fn start(network: Network) -> Result<Self> {
-        let site = Self::without_client(network)?;
-        site.packages.install(&site.host, &CLIENT)?;
-        Ok(site)
+        Self::start_on(&Base::prepare(&Recipe::default())?, network)
     }
 
-    /// The same with nothing of ours on the host.
+    /// The same with another choice of packages to install.
     ///
     /// # Errors
     /// As there.
-    pub fn without_client(network: Network) -> Result<Self> {
-        let base = Base::prepare(&Recipe::default())?;
+    pub fn start_on(base: &Base, network: Network) -> Result<Self> {
         let packages = Packages::built()?;
-        let lab = Lab::start(&base, network)?;
-        let booted = lab.boot_all(&[("a", &Monitor::base(&base)?), ("b", &base)])?;
-        let [a, host] = <[Machine; 2]>::try_from(booted).ok().context("two machines were wanted")?;
-        let monitor = Monitor::install(a, &packages)?;
-        Ok(Self { lab, base, packages, monitor, host })
+        let server = Monitor::base(base, &packages)?;
+        let client = base.with_files(&packages.files(&CLIENT)?, "")?;
+        let lab = Lab::start(base, network)?;
+        let [machine] = lab.boot_on(&server, ["a"])?;
+        Ok(Self { lab, packages, monitor: Monitor { machine }, server, client })
     }
 
-    /// One more host with our client.
+    /// Boots hosts with our client, of which nobody has heard.
     ///
     /// # Errors
-    /// It does not boot, or apt fails.
-    pub fn another_host(&self, name: &str) -> Result<Machine> {
-        let [host] = self.lab.boot([name])?;
-        self.packages.install(&host, &CLIENT)?;
-        Ok(host)
+    /// They do not boot.
+    pub fn clients<const N: usize>(&self, names: [&str; N]) -> Result<[Machine; N]> {
+        self.lab.boot_on(&self.client, names)
     }
 
-    /// What a host finds the server by, and the fingerprint that both the server and its announcement show.
+    /// Boots one more server.
     ///
     /// # Errors
-    /// It is not found.
-    pub fn server_seen_by(&self, host: &Machine) -> Result<(String, String)> {
-        let print = self.monitor.fingerprint()?;
-        let server = wait_for("the server is found", PATIENCE, || {
-            let found = host.expect(0, &["auto-monitor", "discover", "--json"])?.output;
-            let found: serde_json::Value = serde_json::from_str(&found)?;
-            let servers = found["servers"].as_array().context("a list of servers")?;
-            let right = servers.iter().find(|server| server["fingerprint"] == print.as_str());
-            let server = right.and_then(|server| server["server"].as_str()).map(str::to_owned);
-            Ok(server.ok_or_else(|| found.to_string()))
-        })?;
-        Ok((server, print))
+    /// It does not boot.
+    pub fn another_server(&self, name: &str) -> Result<Monitor> {
+        let [machine] = self.lab.boot_on(&self.server, [name])?;
+        Ok(Monitor { machine })
     }
 
-    /// As people do it: the host finds the server, its administrator compares the fingerprint, the server's lets the host
-    /// in. From then on nobody touches the host, and it registers.
+    /// The server and the host `b`, which has been let in as [`Monitor::enrol`] does it, and of which nothing is watched yet.
     ///
     /// # Errors
-    /// The server is not found, or the host does not register.
-    pub fn enrol(&self, host: &Machine) -> Result<()> {
-        let (server, print) = self.server_seen_by(host)?;
-        host.expect(4, &["auto-monitor", "enrol", &server, "--fingerprint", &print])?;
-        let name = host.full_name();
-        self.monitor.approve(&name, Duration::ZERO)?;
-        self.monitor.knows(&name, PATIENCE)
-    }
-
-    /// Both, a host that is watched without anything on it.
-    ///
-    /// # Errors
-    /// As [`Site::start`] and [`Site::enrol`].
-    pub fn enrolled(network: Network) -> Result<Self> {
+    /// As [`Site::start`] and [`Monitor::enrol`].
+    pub fn enrolled(network: Network) -> Result<(Self, Machine)> {
         let site = Self::start(network)?;
-        site.enrol(&site.host)?;
-        let services = site.monitor.services(&site.host.full_name())?;
+        let [host] = site.clients(["b"])?;
+        site.monitor.enrol(&host)?;
+        let services = site.monitor.services(&host.full_name())?;
         ensure!(services.is_empty(), "a plain Debian has services: {services:?}");
-        Ok(site)
+        Ok((site, host))
     }
 }

@@ -4,19 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use auto_monitor_tests::lab::packages::CLIENT;
-use auto_monitor_tests::lab::{Link, Machine, Monitor, Network, Site};
+use auto_monitor_tests::lab::{Link, Machine, Network, Site};
 use auto_monitor_tests::patience::wait_for;
 use monitoring_info::state::State;
 
 /// Within which Nagios knows of what has changed on a host.
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// The registrations of a host that the server has taken or seen to be unchanged.
-fn registrations(monitor: &Monitor, host: &str) -> Result<usize> {
-    let journal = monitor.machine.journal(&["--unit=auto-monitor-server"])?;
-    let of_host = |line: &&str| line.contains("verb=register") && line.contains(&format!("name={host}"));
-    Ok(journal.lines().filter(of_host).count())
-}
 
 fn status(host: &Machine) -> Result<String> {
     Ok(host.run(&["auto-monitor", "status"])?.to_string())
@@ -24,10 +17,10 @@ fn status(host: &Machine) -> Result<String> {
 
 #[test]
 fn a_host_is_renamed() -> Result<()> {
-    let site = Site::enrolled(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
-    b.install(&["openssh-server"])?;
-    monitor.watches("b.lab.example", &["openssh-server"], MINUTE)?;
+    let (site, b) = Site::enrolled(Network::Dual)?;
+    let monitor = &site.monitor;
+    b.install(&["dnsmasq"])?;
+    monitor.watches("b.lab.example", &["dnsmasq"], MINUTE)?;
 
     b.expect(0, &["sed", "-i", "s/ b.lab.example b$/ web.lab.example web/", "/etc/hosts"])?;
     b.expect(0, &["hostnamectl", "set-hostname", "web"])?;
@@ -35,13 +28,13 @@ fn a_host_is_renamed() -> Result<()> {
     // The key is bound to the old name, so this may be somebody with a stolen key; a person decides.
     let said = b.expect(4, &["auto-monitor", "register"])?.to_string();
     assert!(said.contains("auto-monitor-server rename b.lab.example web.lab.example"), "{said}");
-    assert_eq!(monitor.services("b.lab.example")?, ["openssh-server"], "it is still watched by its old name");
+    assert_eq!(monitor.services("b.lab.example")?, ["dnsmasq"], "it is still watched by its old name");
 
     monitor.machine.expect(0, &["auto-monitor-server", "rename", "b.lab.example", "web.lab.example"])?;
     // Nobody touches the host again.
-    monitor.watches("web.lab.example", &["openssh-server"], MINUTE)?;
+    monitor.watches("web.lab.example", &["dnsmasq"], MINUTE)?;
     monitor.watches("b.lab.example", &[], MINUTE)?;
-    assert_eq!(monitor.check("web.lab.example", "openssh-server")?.state, Some(State::Ok));
+    assert_eq!(monitor.check("web.lab.example", "dnsmasq")?.state, Some(State::Ok));
     assert_eq!(monitor.alarms()?, Vec::<String>::new());
     monitor.nagios_is_well()?;
     site.lab.end()
@@ -49,66 +42,66 @@ fn a_host_is_renamed() -> Result<()> {
 
 #[test]
 fn a_host_is_installed_anew() -> Result<()> {
-    let site = Site::enrolled(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
+    let (site, b) = Site::enrolled(Network::Dual)?;
+    let monitor = &site.monitor;
     let name = b.full_name();
-    b.install(&["openssh-server"])?;
-    monitor.watches(&name, &["openssh-server"], MINUTE)?;
+    b.install(&["dnsmasq"])?;
+    monitor.watches(&name, &["dnsmasq"], MINUTE)?;
 
     b.restore(None)?;
     b.boot()?;
-    site.packages.install(b, &CLIENT)?;
-    b.install(&["apache2"])?;
-    let (server, print) = site.server_seen_by(b)?;
+    site.packages.install(&b, &CLIENT)?;
+    b.install(&["nginx"])?;
+    let (server, print) = monitor.seen_by(&b)?;
     b.expect(4, &["auto-monitor", "enrol", &server, "--fingerprint", &print])?;
     let pending = monitor.machine.expect(0, &["auto-monitor-server", "pending"])?.output;
     assert!(pending.contains(&name) && pending.contains("--replace"), "{pending}");
     let refused = monitor.machine.run(&["auto-monitor-server", "approve", &name])?;
     assert_ne!(refused.status, Some(0), "an impostor is not let in by habit: {refused}");
-    assert_eq!(monitor.services(&name)?, ["openssh-server"]);
+    assert_eq!(monitor.services(&name)?, ["dnsmasq"]);
 
     monitor.machine.expect(0, &["auto-monitor-server", "approve", "--replace", &name])?;
-    monitor.watches(&name, &["apache2"], MINUTE)?;
-    assert_eq!(monitor.check(&name, "apache2")?.state, Some(State::Ok));
+    monitor.watches(&name, &["nginx"], MINUTE)?;
+    assert_eq!(monitor.check(&name, "nginx")?.state, Some(State::Ok));
     site.lab.end()
 }
 
 #[test]
 fn a_server_gets_yesterday_s_disk() -> Result<()> {
-    let site = Site::enrolled(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
+    let (site, b) = Site::enrolled(Network::Dual)?;
+    let monitor = &site.monitor;
     let name = b.full_name();
-    b.install(&["openssh-server"])?;
-    monitor.watches(&name, &["openssh-server"], MINUTE)?;
+    b.install(&["dnsmasq"])?;
+    monitor.watches(&name, &["dnsmasq"], MINUTE)?;
     monitor.machine.shut_down()?;
     let yesterday = monitor.machine.back_up()?;
     monitor.machine.boot()?;
 
-    b.install(&["apache2"])?;
-    monitor.watches(&name, &["apache2", "openssh-server"], MINUTE)?;
-    let late = site.another_host("late")?;
-    late.install(&["openssh-server"])?;
-    site.enrol(&late)?;
+    b.install(&["nginx"])?;
+    monitor.watches(&name, &["dnsmasq", "nginx"], MINUTE)?;
+    let [late] = site.clients(["late"])?;
+    late.install(&["dnsmasq"])?;
+    monitor.enrol(&late)?;
 
     monitor.machine.restore(Some(&yesterday))?;
     monitor.machine.boot()?;
-    assert_eq!(monitor.services(&name)?, ["openssh-server"]);
+    assert_eq!(monitor.services(&name)?, ["dnsmasq"]);
     // What the timer does once a day.
     b.expect(0, &["systemctl", "start", "auto-monitor-register.service"])?;
-    monitor.watches(&name, &["apache2", "openssh-server"], MINUTE)?;
+    monitor.watches(&name, &["dnsmasq", "nginx"], MINUTE)?;
     // The server never heard of this one, which asks again, and is let in as at first.
     late.expect(0, &["systemctl", "start", "auto-monitor-register.service"])?;
     monitor.approve(&late.full_name(), MINUTE)?;
     // It tries again by its backoff, of which the first end is two minutes.
-    monitor.watches(&late.full_name(), &["openssh-server"], 4 * MINUTE)?;
+    monitor.watches(&late.full_name(), &["dnsmasq"], 4 * MINUTE)?;
     monitor.nagios_is_well()?;
     site.lab.end()
 }
 
 #[test]
 fn a_server_moves_to_another_address() -> Result<()> {
-    let site = Site::enrolled(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
+    let (site, b) = Site::enrolled(Network::Dual)?;
+    let monitor = &site.monitor;
     let file = "/etc/systemd/network/10-lab.network";
     monitor.machine.expect(
         0,
@@ -120,20 +113,17 @@ fn a_server_moves_to_another_address() -> Result<()> {
         let moved = addresses.contains("192.0.2.77/") && !addresses.contains("192.0.2.1/");
         Ok(if moved { Ok(()) } else { Err(addresses) })
     })?;
-    b.install(&["apache2"])?;
-    monitor.watches(&b.full_name(), &["apache2"], MINUTE)?;
-    assert_eq!(monitor.check(&b.full_name(), "apache2")?.state, Some(State::Ok));
+    b.install(&["nginx"])?;
+    monitor.watches(&b.full_name(), &["nginx"], MINUTE)?;
+    assert_eq!(monitor.check(&b.full_name(), "nginx")?.state, Some(State::Ok));
     site.lab.end()
 }
 
 #[test]
 fn two_servers_are_on_the_network() -> Result<()> {
     let site = Site::start(Network::Dual)?;
-    let [c] = <[Machine; 1]>::try_from(site.lab.boot_all(&[("c", &Monitor::base(&site.base)?)])?)
-        .ok()
-        .context("one machine was wanted")?;
-    let other = Monitor::install(c, &site.packages)?;
-    let b = &site.host;
+    let [b] = site.clients(["b"])?;
+    let other = site.another_server("c")?;
     let name = b.full_name();
     let (first, second) = (site.monitor.fingerprint()?, other.fingerprint()?);
     let found = wait_for("both are found", MINUTE, || {
@@ -148,7 +138,7 @@ fn two_servers_are_on_the_network() -> Result<()> {
         let pending = monitor.ask(&["pending"])?.to_string();
         assert!(!pending.contains(&name), "{pending}");
     }
-    let shown = status(b)?;
+    let shown = status(&b)?;
     assert!(shown.contains("auto-monitor enrol"), "{shown}");
 
     // Both, because somebody says so: each gets every registration, and one that is gone holds up no other.
@@ -165,15 +155,15 @@ fn two_servers_are_on_the_network() -> Result<()> {
     for monitor in [&site.monitor, &other] {
         monitor.approve(&name, MINUTE)?;
     }
-    b.install(&["openssh-server"])?;
+    b.install(&["dnsmasq"])?;
     for monitor in [&site.monitor, &other] {
-        monitor.watches(&name, &["openssh-server"], MINUTE)?;
+        monitor.watches(&name, &["dnsmasq"], MINUTE)?;
     }
     other.machine.connect(Link::Silent)?;
-    b.install(&["apache2"])?;
-    site.monitor.watches(&name, &["apache2", "openssh-server"], MINUTE)?;
+    b.install(&["nginx"])?;
+    site.monitor.watches(&name, &["dnsmasq", "nginx"], MINUTE)?;
     other.machine.connect(Link::Up)?;
-    other.watches(&name, &["apache2", "openssh-server"], 2 * MINUTE)?;
+    other.watches(&name, &["dnsmasq", "nginx"], 2 * MINUTE)?;
     site.lab.end()
 }
 
@@ -190,12 +180,9 @@ fn announcement(fingerprint: &str) -> String {
 #[test]
 fn a_rogue_announces_itself_with_the_server_s_fingerprint() -> Result<()> {
     let site = Site::start(Network::Dual)?;
-    let b = &site.host;
-    let [rogue] = <[Machine; 1]>::try_from(site.lab.boot_all(&[("rogue", &Monitor::base(&site.base)?)])?)
-        .ok()
-        .context("one machine was wanted")?;
+    let [b] = site.clients(["b"])?;
     // It has an endpoint that would take everything, and announces it by other means, with a key that is not its own.
-    let rogue = Monitor::install(rogue, &site.packages)?;
+    let rogue = site.another_server("rogue")?;
     rogue.machine.expect(0, &["systemctl", "stop", "auto-monitor-server-announce"])?;
     rogue.machine.install(&["avahi-daemon"])?;
     let print = site.monitor.fingerprint()?;
@@ -211,7 +198,7 @@ fn a_rogue_announces_itself_with_the_server_s_fingerprint() -> Result<()> {
     wait_for("the host finds the right one", MINUTE, || {
         b.run(&["systemctl", "start", "auto-monitor-register.service"])?;
         let pending = site.monitor.ask(&["pending"])?.to_string();
-        Ok(if pending.contains("b.lab.example") { Ok(()) } else { Err(status(b)?) })
+        Ok(if pending.contains("b.lab.example") { Ok(()) } else { Err(status(&b)?) })
     })?;
     let pending = rogue.ask(&["pending"])?.to_string();
     assert!(!pending.contains("b.lab.example"), "{pending}");
@@ -228,10 +215,10 @@ fn a_rogue_announces_itself_with_the_server_s_fingerprint() -> Result<()> {
 
 #[test]
 fn the_network_is_cut_while_apt_works() -> Result<()> {
-    let site = Site::enrolled(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
+    let (site, b) = Site::enrolled(Network::Dual)?;
+    let monitor = &site.monitor;
     let name = b.full_name();
-    for (link, package) in [(Link::Silent, "apache2"), (Link::Unplugged, "openssh-server")] {
+    for (link, package) in [(Link::Silent, "nginx"), (Link::Unplugged, "dnsmasq")] {
         b.connect(link)?;
         let began = Instant::now();
         b.install(&[package])?;
@@ -242,17 +229,17 @@ fn the_network_is_cut_while_apt_works() -> Result<()> {
         b.connect(Link::Up)?;
         wait_for("Nagios watches it", 2 * MINUTE, || {
             let seen = monitor.services(&name)?;
-            Ok(if seen.contains(&package.to_owned()) { Ok(()) } else { Err(status(b)?) })
+            Ok(if seen.contains(&package.to_owned()) { Ok(()) } else { Err(status(&b)?) })
         })?;
     }
-    assert_eq!(monitor.check(&name, "apache2")?.state, Some(State::Ok));
+    assert_eq!(monitor.check(&name, "nginx")?.state, Some(State::Ok));
     site.lab.end()
 }
 
 #[test]
 fn maintenance_that_begins_while_nagios_is_down_is_said_when_it_is_up() -> Result<()> {
-    let site = Site::enrolled(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
+    let (site, b) = Site::enrolled(Network::Dual)?;
+    let monitor = &site.monitor;
     monitor.machine.expect(0, &["systemctl", "stop", "nagios4"])?;
     b.expect(0, &["auto-monitor", "maintenance", "begin"])?;
     std::thread::sleep(Duration::from_secs(10));
@@ -268,8 +255,9 @@ fn maintenance_that_begins_while_nagios_is_down_is_said_when_it_is_up() -> Resul
 #[test]
 fn avahi_runs_beside_us_and_then_no_longer() -> Result<()> {
     let site = Site::start(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
-    for machine in [&monitor.machine, b] {
+    let [b] = site.clients(["b"])?;
+    let monitor = &site.monitor;
+    for machine in [&monitor.machine, &b] {
         machine.install(&["avahi-daemon", "avahi-utils", "libnss-mdns"])?;
     }
     let seen = wait_for("avahi sees our announcement", MINUTE, || {
@@ -278,27 +266,27 @@ fn avahi_runs_beside_us_and_then_no_longer() -> Result<()> {
         Ok(if browsed.output.contains(";2929;") { Ok(browsed.output) } else { Err(browsed.to_string()) })
     })?;
     assert!(seen.contains(&monitor.fingerprint()?), "{seen}");
-    site.enrol(b)?;
+    monitor.enrol(&b)?;
     // Neither took the name or the port from the other.
-    for machine in [&monitor.machine, b] {
+    for machine in [&monitor.machine, &b] {
         let log = machine.journal(&["--unit=avahi-daemon"])?;
         assert!(!log.contains("conflict"), "{log}");
     }
-    for machine in [&monitor.machine, b] {
-        machine.expect(0, &["apt-get", "--quiet", "--yes", "purge", "avahi-daemon", "libnss-mdns"])?;
+    for machine in [&monitor.machine, &b] {
+        machine.apt(&["purge", "avahi-daemon", "libnss-mdns"])?;
     }
-    b.install(&["apache2"])?;
-    monitor.watches(&b.full_name(), &["apache2"], MINUTE)?;
+    b.install(&["nginx"])?;
+    monitor.watches(&b.full_name(), &["nginx"], MINUTE)?;
     site.lab.end()
 }
 
 #[test]
 fn ipv6_alone_is_enough() -> Result<()> {
-    let site = Site::enrolled(Network::Ipv6)?;
-    let (monitor, b) = (&site.monitor, &site.host);
-    b.install(&["apache2", "openssh-server"])?;
-    monitor.watches(&b.full_name(), &["apache2", "openssh-server"], MINUTE)?;
-    for service in ["apache2", "openssh-server"] {
+    let (site, b) = Site::enrolled(Network::Ipv6)?;
+    let monitor = &site.monitor;
+    b.install(&["dnsmasq", "nginx"])?;
+    monitor.watches(&b.full_name(), &["dnsmasq", "nginx"], MINUTE)?;
+    for service in ["dnsmasq", "nginx"] {
         assert_eq!(monitor.check(&b.full_name(), service)?.state, Some(State::Ok), "{service}");
     }
     let address = monitor.ask(&["show", &b.full_name()])?["address"].to_string();
@@ -308,8 +296,8 @@ fn ipv6_alone_is_enough() -> Result<()> {
 
 #[test]
 fn files_are_edited_by_hand_and_by_tools() -> Result<()> {
-    let site = Site::enrolled(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
+    let (site, b) = Site::enrolled(Network::Dual)?;
+    let monitor = &site.monitor;
     let name = b.full_name();
     let file = "/etc/monitoring-info/local.conf";
     let vi = |commands: &str| {
@@ -330,7 +318,7 @@ fn files_are_edited_by_hand_and_by_tools() -> Result<()> {
     monitor.watches(&name, &["three"], Duration::ZERO)?;
 
     // A tool that writes what stands there already is no news, however it writes it.
-    let before = registrations(monitor, &name)?;
+    let before = monitor.registrations(&name)?.len();
     assert!(before > 0, "the journal does not tell of registrations");
     for _ in 0..5 {
         b.expect(0, &["cp", "/root/new.conf", "/etc/monitoring-info/other.conf"])?;
@@ -338,13 +326,13 @@ fn files_are_edited_by_hand_and_by_tools() -> Result<()> {
         b.expect(0, &["mv", "/etc/monitoring-info/.other.conf.tmp", "/etc/monitoring-info/other.conf"])?;
         std::thread::sleep(Duration::from_secs(3));
     }
-    assert_eq!(registrations(monitor, &name)?, before);
+    assert_eq!(monitor.registrations(&name)?.len(), before);
 
     // What is wrong with a file is said, and keeps nothing else from being watched.
     b.write("/etc/monitoring-info/broken.conf", 0o644, b"[four]\ntype = tcp\nprot = 22\n")?;
     b.write("/etc/monitoring-info/sound.conf", 0o644, b"[five]\ntype = tcp\nport = 22\n")?;
     monitor.watches(&name, &["five", "three"], MINUTE)?;
-    let shown = status(b)?;
+    let shown = status(&b)?;
     assert!(shown.contains("broken.conf") && shown.contains("prot"), "{shown}");
     let journal = b.journal(&["--unit=auto-monitor-watch"])?;
     assert!(journal.contains("broken.conf"), "{journal}");

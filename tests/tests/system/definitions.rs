@@ -15,8 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use auto_monitor_tests::lab::packages::CLIENT;
-use auto_monitor_tests::lab::{Base, Lab, Machine, Monitor, Network, Packages, Recipe};
+use auto_monitor_tests::lab::{Base, Machine, Monitor, Network, Recipe, Site};
 use auto_monitor_tests::patience::wait_for;
 use monitoring_info::definition::{self, Definition};
 use monitoring_info::host::HostName;
@@ -137,7 +136,7 @@ const OPENED: [(&str, &str); 11] = [
 
 #[test]
 fn a_sample_is_watched_as_its_files_say() -> Result<()> {
-    prove(&Recipe::default(), &SAMPLE)
+    prove(&Recipe::default(), SAMPLE)
 }
 
 #[test]
@@ -146,7 +145,7 @@ fn every_package_is_watched_as_its_file_says() -> Result<()> {
     let mut listed = TOGETHER.concat();
     listed.sort_unstable();
     ensure!(listed == shipped()?, "TOGETHER and monitoring-info.d name different packages");
-    prove(&Recipe::default().with_available(&listed), &TOGETHER)
+    prove(&Recipe::default().with_available(&listed), TOGETHER)
 }
 
 /// A definition file that we ship.
@@ -215,21 +214,14 @@ struct Finding {
 }
 
 /// Installs the packages, a row on each machine, and sees that they are watched as their files say.
-fn prove(recipe: &Recipe, rows: &[&[&'static str]]) -> Result<()> {
-    let base = Base::prepare(recipe)?;
-    let packages = &Packages::built()?;
-    let lab = Lab::start(&base, Network::Dual)?;
-    let engine = Monitor::base(&base)?;
-    let names: Vec<String> = (1..=rows.len()).map(|number| format!("host{number}")).collect();
-    let mut wanted = vec![("monitor", &engine)];
-    wanted.extend(names.iter().map(|name| (name.as_str(), &base)));
-    let mut hosts = lab.boot_all(&wanted)?;
-    let monitor = &Monitor::install(hosts.remove(0), packages)?;
+fn prove<const N: usize>(recipe: &Recipe, rows: [&[&'static str]; N]) -> Result<()> {
+    let site = Site::start_on(&Base::prepare(recipe)?, Network::Dual)?;
+    let names: [String; N] = std::array::from_fn(|number| format!("host{}", number + 1));
+    let hosts = site.clients(names.each_ref().map(String::as_str))?;
     let findings = thread::scope(|scope| {
         let machines = hosts.iter().zip(rows);
-        let rows: Vec<_> = machines
-            .map(|(host, row)| scope.spawn(move || prove_row(monitor, host, packages, row)))
-            .collect();
+        let rows: Vec<_> =
+            machines.map(|(host, row)| scope.spawn(|| prove_row(&site.monitor, host, row))).collect();
         let rows = rows.into_iter().map(|row| row.join().map_err(|_| anyhow!("a thread panicked"))?);
         rows.collect::<Result<Vec<_>>>()
     })?;
@@ -242,21 +234,14 @@ fn prove(recipe: &Recipe, rows: &[&[&'static str]]) -> Result<()> {
     });
     let failures: String = failures.collect();
     ensure!(failures.is_empty(), "{failures}");
-    lab.end()
+    site.lab.end()
 }
 
 /// The packages of one machine. That one fails is no failure of the next.
-fn prove_row(
-    monitor: &Monitor,
-    host: &Machine,
-    packages: &Packages,
-    row: &[&'static str],
-) -> Result<Vec<Finding>> {
+fn prove_row(monitor: &Monitor, host: &Machine, row: &[&'static str]) -> Result<Vec<Finding>> {
     // Every host has this file, and prosody does not start without.
     host.write("/etc/resolv.conf", 0o644, b"")?;
-    packages.install(host, &CLIENT)?;
-    let token = monitor.machine.expect(0, &["auto-monitor-server", "token", "create"])?.output;
-    host.expect(0, &["auto-monitor", "enrol", token.trim()])?;
+    monitor.admit(host)?;
     let mut findings = Vec::new();
     for package in row {
         let began = Instant::now();

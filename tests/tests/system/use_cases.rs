@@ -4,25 +4,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use auto_monitor_tests::lab::packages::CLIENT;
-use auto_monitor_tests::lab::{Base, Lab, Machine, Network, Packages, Recipe, Site};
+use auto_monitor_tests::lab::{Base, Lab, Machine, Monitor, Network, Packages, Recipe, Site};
 use monitoring_info::state::State;
 
 /// Within which Nagios knows of what was installed or removed on a host: the promise.
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn apt(host: &Machine, words: &[&str]) -> Result<()> {
-    let apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--yes"];
-    host.expect(0, &[&apt[..], words].concat())?;
-    Ok(())
-}
-
 #[test]
 fn what_is_installed_is_watched_and_what_is_removed_is_not() -> Result<()> {
-    let site = Site::enrolled(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
+    let base = Base::prepare(&Recipe::default())?;
+    let packages = Packages::built()?;
+    let lab = Lab::start(&base, Network::Dual)?;
+    let [a] = lab.boot_on(&Monitor::engine(&base)?, ["a"])?;
+    let monitor = &Monitor::install(a, &packages)?;
+    let [b] = lab.boot(["b"])?;
+    packages.install(&b, &CLIENT)?;
+    monitor.enrol(&b)?;
+    monitor.watches(&b.full_name(), &[], Duration::ZERO)?;
     let name = b.full_name();
 
-    apt(b, &["install", "apache2"])?;
+    b.install(&["apache2"])?;
     let installed = Instant::now();
     monitor.watches(&name, &["apache2"], MINUTE)?;
     println!("apache2 is watched {:.1} s after apt is done", installed.elapsed().as_secs_f64());
@@ -30,38 +31,38 @@ fn what_is_installed_is_watched_and_what_is_removed_is_not() -> Result<()> {
     assert_eq!((verdict.state, verdict.output.contains("200 OK")), (Some(State::Ok), true), "{verdict:?}");
 
     // An upgrade is no news, and neither is a second installation.
-    apt(b, &["install", "--reinstall", "apache2", "apache2-bin"])?;
+    b.apt(&["install", "--reinstall", "apache2", "apache2-bin"])?;
     monitor.watches(&name, &["apache2"], Duration::ZERO)?;
     assert_eq!(monitor.check(&name, "apache2")?.state, Some(State::Ok));
 
     for away in ["remove", "purge"] {
-        apt(b, &[away, "apache2"])?;
+        b.apt(&[away, "apache2"])?;
         monitor.watches(&name, &[], MINUTE)?;
-        apt(b, &["install", "apache2"])?;
+        b.install(&["apache2"])?;
         monitor.watches(&name, &["apache2"], MINUTE)?;
         assert_eq!(monitor.check(&name, "apache2")?.state, Some(State::Ok));
     }
     assert_eq!(monitor.alarms()?, Vec::<String>::new());
     monitor.nagios_is_well()?;
-    site.lab.end()
+    lab.end()
 }
 
 #[test]
 fn what_the_administrator_opts_out_before_it_is_installed_is_not_watched_and_the_rest_is() -> Result<()> {
-    let site = Site::enrolled(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
+    let (site, b) = Site::enrolled(Network::Dual)?;
+    let monitor = &site.monitor;
     let name = b.full_name();
 
     b.expect(0, &["auto-monitor", "disable", "apache2", "--reason", "development"])?;
-    apt(b, &["install", "apache2", "openssh-server"])?;
+    b.install(&["apache2", "vsftpd"])?;
     // The rest is the sign that what apt did has arrived.
-    monitor.watches(&name, &["openssh-server"], MINUTE)?;
+    monitor.watches(&name, &["vsftpd"], MINUTE)?;
     // Why, for the one who asks at the server.
     let shown = monitor.machine.expect(0, &["auto-monitor-server", "show", &name])?.output;
     assert!(shown.contains("apache2") && shown.contains("development"), "{shown}");
 
     b.expect(0, &["auto-monitor", "enable", "apache2"])?;
-    monitor.watches(&name, &["apache2", "openssh-server"], MINUTE)?;
+    monitor.watches(&name, &["apache2", "vsftpd"], MINUTE)?;
     assert_eq!(monitor.check(&name, "apache2")?.state, Some(State::Ok));
     assert_eq!(monitor.alarms()?, Vec::<String>::new());
     site.lab.end()
@@ -70,23 +71,24 @@ fn what_the_administrator_opts_out_before_it_is_installed_is_not_watched_and_the
 #[test]
 fn what_the_administrator_opts_out_after_it_was_installed_is_watched_no_longer() -> Result<()> {
     let site = Site::start(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
+    let [b] = site.clients(["b"])?;
+    let monitor = &site.monitor;
     let name = b.full_name();
     // Before anybody was asked, and so in the first registration.
-    apt(b, &["install", "apache2", "openssh-server"])?;
-    site.enrol(b)?;
-    monitor.watches(&name, &["apache2", "openssh-server"], MINUTE)?;
+    b.install(&["apache2", "vsftpd"])?;
+    monitor.enrol(&b)?;
+    monitor.watches(&name, &["apache2", "vsftpd"], MINUTE)?;
 
     // With an editor, or by the command: the file is the same.
     b.write("/etc/auto-monitor/overrides.conf", 0o644, b"[apache2]\nenabled = no\n")?;
-    monitor.watches(&name, &["openssh-server"], MINUTE)?;
+    monitor.watches(&name, &["vsftpd"], MINUTE)?;
     b.expect(0, &["systemctl", "stop", "apache2"])?;
-    b.expect(0, &["auto-monitor", "disable", "open*"])?;
+    b.expect(0, &["auto-monitor", "disable", "vs*"])?;
     monitor.watches(&name, &[], MINUTE)?;
     assert_eq!(monitor.alarms()?, Vec::<String>::new());
 
     // It holds over upgrades and boots.
-    apt(b, &["install", "--reinstall", "apache2"])?;
+    b.apt(&["install", "--reinstall", "apache2"])?;
     b.reboot()?;
     b.expect(0, &["auto-monitor", "register"])?;
     assert_eq!(monitor.services(&name)?, Vec::<String>::new());
@@ -130,8 +132,8 @@ fn a_laptop_without_a_server_never_notices() -> Result<()> {
     let installed = laptop.journal(&["--unit=auto-monitor*"])?;
     let own = installed.lines().filter(|line| !line.contains(" systemd[1]: ")).count();
     assert!(own <= 1, "{installed}");
-    for package in TWENTY {
-        apt(&laptop, &["install", package])?;
+    for four in TWENTY.chunks(4) {
+        laptop.install(four)?;
     }
     // By now the last of them is long looked at, and would have been tried again.
     std::thread::sleep(Duration::from_secs(40));

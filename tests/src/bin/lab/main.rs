@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use anstream::{eprintln, println};
 use anyhow::{Context, Result, bail};
-use auto_monitor_tests::lab::packages::{CLIENT, SERVER};
+use auto_monitor_tests::lab::packages::CLIENT;
 use auto_monitor_tests::lab::{self, Base, Lab, Monitor, Network, Packages, Recipe};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -22,7 +22,9 @@ use signal_hook::iterator::Signals;
 /// A machine that a person wants.
 struct Wish<'a> {
     name: &'a str,
-    has_nagios: bool,
+    /// What it begins with.
+    base: Base,
+    /// What is installed then.
     packages: Vec<PathBuf>,
 }
 
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["shell", name] => shell(name),
         ["shell", ..] => Err(anyhow::anyhow!("usage: lab shell NAME")),
-        _ => wishes(&words).and_then(|wishes| run(&wishes)),
+        _ => look_around(&words),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,15 +45,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// A word is the name of a machine, or a package for the machine named before.
-fn wishes<'a>(words: &[&'a str]) -> Result<Vec<Wish<'a>>> {
-    if words.is_empty() {
-        let packages = Packages::built()?;
-        return Ok(vec![
-            Wish { name: "server", has_nagios: true, packages: packages.files(&SERVER)? },
-            Wish { name: "client", has_nagios: false, packages: packages.files(&CLIENT)? },
-        ]);
+fn look_around(words: &[&str]) -> Result<()> {
+    let base = Base::prepare(&Recipe::default())?;
+    if !words.is_empty() {
+        return run(&base, &wishes(&base, words)?, "");
     }
+    let packages = Packages::built()?;
+    let (server, client) =
+        (Monitor::base(&base, &packages)?, base.with_files(&packages.files(&CLIENT)?, "")?);
+    let both = [("server", server), ("client", client)];
+    run(&base, &both.map(|(name, base)| Wish { name, base, packages: Vec::new() }), TOUR)
+}
+
+/// A word is the name of a machine, or a package for the machine named before.
+fn wishes<'a>(base: &Base, words: &[&'a str]) -> Result<Vec<Wish<'a>>> {
     let mut wishes: Vec<Wish<'_>> = Vec::new();
     for word in words {
         let is_package = Path::new(word).extension().is_some_and(|extension| extension == "deb");
@@ -60,22 +67,19 @@ fn wishes<'a>(words: &[&'a str]) -> Result<Vec<Wish<'a>>> {
             _ if is_package || word.starts_with('-') => {
                 bail!("usage: lab [NAME [FILE.deb…]]… | lab shell NAME; {word} is no name of a machine")
             }
-            _ => wishes.push(Wish { name: word, has_nagios: false, packages: Vec::new() }),
+            _ => wishes.push(Wish { name: word, base: base.clone(), packages: Vec::new() }),
         }
     }
     Ok(wishes)
 }
 
-/// Boots them, and waits until the person has seen enough.
-fn run(wishes: &[Wish<'_>]) -> Result<()> {
-    let base = Base::prepare(&Recipe::default())?;
-    let engine = if wishes.iter().any(|wish| wish.has_nagios) { Monitor::base(&base)? } else { base.clone() };
+/// Boots them, says what there is to see, and waits until the person has seen enough.
+fn run(base: &Base, wishes: &[Wish<'_>], tour: &str) -> Result<()> {
     // Not before: to make a base takes a minute, and who interrupts it wants it to end at once.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let began = Instant::now();
-    let lab = Lab::start(&base, Network::Dual)?;
-    let wanted: Vec<_> =
-        wishes.iter().map(|wish| (wish.name, if wish.has_nagios { &engine } else { &base })).collect();
+    let lab = Lab::start(base, Network::Dual)?;
+    let wanted: Vec<_> = wishes.iter().map(|wish| (wish.name, &wish.base)).collect();
     let machines = lab.boot_all(&wanted)?;
     for (machine, wish) in machines.iter().zip(wishes) {
         if !wish.packages.is_empty() {
@@ -96,11 +100,8 @@ fn run(wishes: &[Wish<'_>]) -> Result<()> {
             addresses.join(", ")
         );
     }
-    if wishes.iter().any(|wish| wish.has_nagios) {
-        println!("\n{TOUR}");
-    }
     println!(
-        "\nTo look around in one:\n    \
+        "\n{tour}To look around in one:\n    \
          cat /etc/hosts             the names of all; they reach each other, and nothing else\n    \
          apt install apache2        without a network; `apt list` says what there is\n    \
          journalctl --follow        what happens\n\n\
@@ -116,7 +117,9 @@ const TOUR: &str = "To have the client watched:
     server:  auto-monitor-server status  shows the same fingerprint
     server:  auto-monitor-server approve client.lab.example
     client:  apt install apache2         and Nagios watches it
-    server:  auto-monitor-server show client.lab.example";
+    server:  auto-monitor-server show client.lab.example
+
+";
 
 /// Becomes a shell in a machine of the lab that another process like this one owns.
 fn shell(name: &str) -> Result<()> {

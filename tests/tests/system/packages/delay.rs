@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use auto_monitor_tests::lab::Machine;
 use auto_monitor_tests::lab::packages::CLIENT;
 
-use super::site::{Site, apt, preseed};
+use super::questions::preseed;
 
 /// The promise.
 const DELAY_MAX: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ const OCCASIONS: [(&str, &[&str]); 6] = [
 
 fn took(host: &Machine, arguments: &[&str]) -> Result<Duration> {
     let began = Instant::now();
-    apt(host, arguments)?;
+    host.apt(arguments)?;
     Ok(began.elapsed())
 }
 
@@ -73,7 +73,8 @@ fn median(mut times: Vec<Duration>) -> Duration {
 #[test]
 #[ignore = "measures, so nothing else is to run meanwhile: make bench-apt runs it by itself"]
 fn apt_waits_for_nobody() -> Result<()> {
-    let (site, [b, plain]) = Site::start(["b", "plain"])?;
+    let site = super::site()?;
+    let [b, plain] = site.lab.boot(["b", "plain"])?;
     let monitor = &site.monitor.machine;
     b.copy_in(&site.packages.file(CLIENT[0])?, "/root/client.deb")?;
     monitor.write("/root/silence.nft", 0o644, SILENCE.as_bytes())?;
@@ -99,7 +100,7 @@ fn apt_waits_for_nobody() -> Result<()> {
                 ours[at].push(took(&b, arguments)?);
                 if at == 0 && server != Server::Absent {
                     // Who was never let in would have nothing to say.
-                    site.wait_until(&b, "watched")?;
+                    site.monitor.wait_until(&b, "watched")?;
                     server.set(monitor)?;
                 }
             }
@@ -120,6 +121,5 @@ fn apt_waits_for_nobody() -> Result<()> {
         }
     }
     ensure!(faults.is_empty(), "{faults:#?}");
-    drop((b, plain));
     site.lab.end()
 }

@@ -5,11 +5,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use auto_monitor_tests::lab::Machine;
 use auto_monitor_tests::lab::packages::CLIENT;
+use auto_monitor_tests::lab::{Machine, PATIENCE};
 use auto_monitor_tests::patience::wait_for;
 
-use super::site::{Made, PATIENCE, Site, apt, preseed, publish};
+use super::made::{Made, publish};
+use super::questions::preseed;
 
 #[test]
 fn machines_of_one_image_register_and_upgrade_at_once() -> Result<()> {
@@ -24,21 +25,21 @@ fn fifty_machines_of_one_image_register_and_upgrade_at_once() -> Result<()> {
 
 /// Boots so many from one image, and upgrades all at once: none is lost.
 fn crowd(crowd: usize) -> Result<()> {
-    let (site, [image]) = Site::start(["image"])?;
-    let token =
-        site.monitor.machine.expect(0, &["auto-monitor-server", "token", "create", "--uses", "254"])?.output;
+    let site = super::site()?;
+    let [image] = site.lab.boot(["image"])?;
+    let token = site.monitor.token(254)?;
     publish(&image, &[Made::default()])?;
     let scratch = tempfile::tempdir()?;
     let next = site.packages.next(&CLIENT, scratch.path())?;
     image.copy_in(&site.packages.file(CLIENT[0])?, "/root/this.deb")?;
     image.copy_in(&next.file(CLIENT[0])?, "/root/next.deb")?;
-    preseed(&image, &[("token", "password", token.trim())])?;
+    preseed(&image, &[("token", "password", &token)])?;
     image.shut_down()?;
-    apt(&image, &["install", "/root/this.deb"])?;
+    image.install(&["/root/this.deb"])?;
     // Nothing that would make two hosts of one image look the same.
     let state = image.run_unbooted(&["find", "/var/lib/auto-monitor", "-type", "f"])?.output;
     assert_eq!(state.trim(), "/var/lib/auto-monitor/enrol");
-    ensure!(site.host(&image)?.is_null(), "an image has registered itself");
+    ensure!(site.monitor.host(&image)?.is_null(), "an image has registered itself");
 
     // As whoever makes images does.
     image.write("/etc/machine-id", 0o444, b"")?;
@@ -51,7 +52,7 @@ fn crowd(crowd: usize) -> Result<()> {
     let expect = |services: &[&str]| -> Result<()> {
         wait_for(&format!("{crowd} hosts with {services:?}"), Duration::from_secs(180), || {
             let mut wrong = Vec::new();
-            for host in site.hosts()? {
+            for host in site.monitor.hosts()? {
                 if host["state"] == "watched"
                     && host["services"].as_array().is_some_and(|seen| seen.iter().eq(services.iter()))
                 {
@@ -59,7 +60,7 @@ fn crowd(crowd: usize) -> Result<()> {
                 }
                 wrong.push(host.to_string());
             }
-            let count = site.hosts()?.len();
+            let count = site.monitor.hosts()?.len();
             Ok(if wrong.is_empty() && count == crowd {
                 Ok(())
             } else {
@@ -71,7 +72,7 @@ fn crowd(crowd: usize) -> Result<()> {
     println!("all registered after {:.1?}", began.elapsed());
 
     let began = Instant::now();
-    let upgrade = |machine: &Machine| apt(machine, &["install", "/root/next.deb", "made"]).map(drop);
+    let upgrade = |machine: &Machine| machine.install(&["/root/next.deb", "made"]).map(drop);
     thread::scope(|scope| {
         let running: Vec<_> = machines.iter().map(|machine| scope.spawn(move || upgrade(machine))).collect();
         running.into_iter().try_for_each(|one| one.join().expect("no thread panics"))
@@ -79,9 +80,9 @@ fn crowd(crowd: usize) -> Result<()> {
     println!("all upgraded after {:.1?}", began.elapsed());
     expect(&["made"])?;
     println!("all registered after {:.1?}", began.elapsed());
-    let keys: HashSet<String> = site.hosts()?.iter().map(|host| host["fingerprint"].to_string()).collect();
+    let keys: HashSet<String> =
+        site.monitor.hosts()?.iter().map(|host| host["fingerprint"].to_string()).collect();
     assert_eq!(keys.len(), crowd, "each has a key of its own");
-    drop((machines, image));
     site.lab.end()
 }
 
@@ -102,47 +103,37 @@ wait
 
 #[test]
 fn fifty_hosts_register_at_once() -> Result<()> {
-    let (site, [b]) = Site::start(["b"])?;
+    let site = super::site()?;
+    let [b] = site.clients(["b"])?;
     let fingerprint = site.monitor.fingerprint()?;
-    site.packages.install(&b, &CLIENT)?;
     for port in ["1001", "1002"] {
         let began = Instant::now();
         let said = b.expect(0, &["sh", "-c", FIFTY, "fifty", &fingerprint, port])?.output;
         ensure!(said.is_empty(), "these did not register:\n{said}");
         println!("fifty hosts registered in {:.1?}", began.elapsed());
-        let hosts = site.hosts()?;
+        let hosts = site.monitor.hosts()?;
         assert_eq!(hosts.iter().filter(|host| host["state"] == "watched").count(), 50);
         for host in &hosts {
             let name = host["name"].as_str().unwrap_or_default();
-            assert_eq!(site.ports(name, port)?, 1, "{name}");
+            assert_eq!(site.monitor.ports(name, port)?, 1, "{name}");
         }
     }
     site.monitor.watches("h50.lab.example", &["made"], PATIENCE)?;
-    drop(b);
     site.lab.end()
 }
 
 #[test]
 fn what_is_done_to_a_disk_is_not_told_until_it_is_booted() -> Result<()> {
-    let (site, [b]) = Site::start(["b"])?;
+    let site = super::site()?;
+    let [b] = site.clients(["b"])?;
     publish(&b, &[Made::default()])?;
-    site.watch(&b)?;
+    site.monitor.admit(&b)?;
     b.shut_down()?;
-    apt(&b, &["install", "made"])?;
-    apt(&b, &["remove", "auto-monitor-client"])?;
-    assert_eq!(site.host(&b)?["state"], "watched", "a chroot took leave of the server");
-    apt(
-        &b,
-        &[
-            "install",
-            &format!(
-                "/root/{}",
-                site.packages.file(CLIENT[0])?.file_name().unwrap_or_default().to_string_lossy()
-            ),
-        ],
-    )?;
+    b.install(&["made"])?;
+    b.apt(&["remove", "auto-monitor-client"])?;
+    assert_eq!(site.monitor.host(&b)?["state"], "watched", "a chroot took leave of the server");
+    site.packages.install(&b, &CLIENT)?;
     b.boot()?;
-    site.wait_for_services(&b, &["made"])?;
-    drop(b);
+    site.monitor.wait_for_services(&b, &["made"])?;
     site.lab.end()
 }

@@ -136,7 +136,7 @@ const SERVER_UNITS: [&str; 6] = [
 
 fn live(trial: &Trial) -> Result<()> {
     let base = Base::prepare(&Recipe::default())?;
-    let base = if trial.has_nagios { Monitor::base(&base)? } else { base };
+    let base = if trial.has_nagios { Monitor::engine(&base)? } else { base };
     let this = Packages::built()?;
     let names = if trial.names.is_empty() { this.names()? } else { owned(trial.names) };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -165,7 +165,6 @@ fn live(trial: &Trial) -> Result<()> {
     let has_nagios = trial.has_nagios;
     let life = Life { machine: &machine, names, units, has_nagios, this: &this, next: &next, before };
     life.run(&every_order(trial.length))?;
-    drop(machine);
     lab.end()
 }
 
@@ -229,6 +228,5 @@ fn the_example_package_is_built_with_the_package_for_maintainers() -> Result<()>
     machine.expect(0, &["chmod", "+x", "/root/source/tests/package/debian/rules"])?;
     machine.copy_in(&here.join("../debian/tests/dh-auto-monitor"), "/root/source/build")?;
     machine.expect(0, &["sh", "-c", "cd /root/source && sh build"])?;
-    drop(machine);
     lab.end()
 }

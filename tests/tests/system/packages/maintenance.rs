@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use auto_monitor_tests::lab::Machine;
+use auto_monitor_tests::lab::{Machine, PATIENCE, Site};
 use auto_monitor_tests::patience::wait_for;
 use monitoring_info::state::State;
 
-use super::site::{Made, PATIENCE, Site, publish};
+use super::made::{Made, publish};
 
 const HOST: &str = "b.lab.example";
 const SERVICE: &str = "lighttpd";
@@ -57,10 +57,11 @@ fn downtimes(site: &Site) -> Result<usize> {
 
 #[test]
 fn an_upgrade_that_stops_a_service_wakes_nobody() -> Result<()> {
-    let (site, [b]) = Site::start(["b"])?;
+    let site = super::site()?;
+    let [b] = site.clients(["b"])?;
     publish(&b, &[Made::default()])?;
     b.install(&["lighttpd", "made"])?;
-    site.watch(&b)?;
+    site.monitor.admit(&b)?;
     site.monitor.watches(HOST, &[SERVICE, "made"], PATIENCE)?;
     b.expect(0, &["auto-monitor", "disable", "made", "--reason", "nothing listens there"])?;
     site.monitor.watches(HOST, &[SERVICE], PATIENCE)?;
@@ -80,6 +81,5 @@ fn an_upgrade_that_stops_a_service_wakes_nobody() -> Result<()> {
     let (alarms, down) = upgrade(&site, &b, 3)?;
     ensure!(!down, "Nagios held a downtime that the host does not want");
     ensure!(!alarms.is_empty(), "nobody was woken by a service that was stopped");
-    drop(b);
     site.lab.end()
 }

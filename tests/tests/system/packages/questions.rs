@@ -3,12 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use auto_monitor_tests::lab::Machine;
+use anyhow::{Context, Result, ensure};
 use auto_monitor_tests::lab::packages::CLIENT;
+use auto_monitor_tests::lab::{Machine, PATIENCE, Site};
 use auto_monitor_tests::patience::wait_for;
-
-use super::site::{PATIENCE, Site, apt, preseed, settings, status};
+use serde_json::Value;
 
 const CONFIGURATION: &str = "/etc/auto-monitor/client.conf";
 
@@ -56,6 +55,37 @@ impl<'a> Terminal<'a> {
     }
 }
 
+/// Answers questions of the client's package before they are asked: name, type and value.
+pub fn preseed(host: &Machine, answers: &[(&str, &str, &str)]) -> Result<()> {
+    let line = |(name, kind, value): &(&str, &str, &str)| {
+        format!("auto-monitor-client auto-monitor-client/{name} {kind} {value}\n")
+    };
+    let lines: String = answers.iter().map(line).collect();
+    host.expect_with_input(0, &["debconf-set-selections"], lines.as_bytes())?;
+    Ok(())
+}
+
+/// Installs the client with the server preseeded, and waits until the server watches the host.
+pub fn watch(site: &Site, host: &Machine) -> Result<()> {
+    let fingerprint = site.monitor.fingerprint()?;
+    preseed(host, &[("server", "string", "a.lab.example"), ("server-fingerprint", "string", &fingerprint)])?;
+    site.packages.install(host, &CLIENT)?;
+    site.monitor.wait_until(host, "watched")
+}
+
+/// The lines of `client.conf` that say something.
+pub fn settings(host: &Machine) -> Result<Vec<String>> {
+    let text = host.expect(0, &["cat", "/etc/auto-monitor/client.conf"])?.output;
+    let active = |line: &&str| !line.is_empty() && !line.starts_with('#');
+    Ok(text.lines().filter(active).map(str::to_owned).collect())
+}
+
+/// What `auto-monitor status` says.
+pub fn status(host: &Machine) -> Result<Value> {
+    let said = host.run(&["auto-monitor", "status", "--json"])?;
+    serde_json::from_str(&said.output).with_context(|| format!("no JSON: {said}"))
+}
+
 /// What was answered beforehand, and what comes of it.
 struct Preseeded<'a> {
     what: &'a str,
@@ -68,8 +98,9 @@ struct Preseeded<'a> {
 
 #[test]
 fn answers_given_beforehand_reach_the_configuration_and_the_server() -> Result<()> {
-    let (site, [b]) = Site::start(["b"])?;
-    let (fingerprint, token) = (site.monitor.fingerprint()?, site.token()?);
+    let site = super::site()?;
+    let [b] = site.lab.boot(["b"])?;
+    let (fingerprint, token) = (site.monitor.fingerprint()?, site.monitor.token(1)?);
     let (server, first) = (("server", "string", "a.lab.example"), ("trust-on-first-use", "boolean", "true"));
     let says_server = || "server = a.lab.example".to_owned();
     let says_fingerprint = || format!("server-fingerprint = {fingerprint}");
@@ -119,14 +150,14 @@ fn answers_given_beforehand_reach_the_configuration_and_the_server() -> Result<(
             Ok(if there { Err("it is not".to_owned()) } else { Ok(()) })
         })?;
         if let Some(state) = case.state {
-            site.wait_until(&b, state)?;
+            site.monitor.wait_until(&b, state)?;
         } else {
             // It has looked around, and that was all.
-            ensure!(site.host(&b)?.is_null(), "the server was told of this host");
+            ensure!(site.monitor.host(&b)?.is_null(), "the server was told of this host");
             let said = status(&b)?;
             ensure!(!said.to_string().contains("\"trusted_key\":\"SHA256"), "a key is trusted: {said}");
         }
-        apt(&b, &["purge", "auto-monitor-client"])?;
+        b.apt(&["purge", "auto-monitor-client"])?;
         if case.state.is_some() {
             site.monitor.machine.expect(0, &["auto-monitor-server", "remove", &b.full_name()])?;
         }
@@ -137,14 +168,14 @@ fn answers_given_beforehand_reach_the_configuration_and_the_server() -> Result<(
     preseed(&b, &[("server", "string", "other.example.org")])?;
     site.packages.install(&b, &CLIENT)?;
     assert_eq!(b.expect(0, &["cat", CONFIGURATION])?.output, file);
-    site.wait_until(&b, "watched")?;
-    drop(b);
+    site.monitor.wait_until(&b, "watched")?;
     site.lab.end()
 }
 
 #[test]
 fn a_person_is_shown_the_server_that_was_found_and_chooses_it() -> Result<()> {
-    let (site, [b, c]) = Site::start(["b", "c"])?;
+    let site = super::site()?;
+    let [b, c] = site.lab.boot(["b", "c"])?;
     let fingerprint = site.monitor.fingerprint()?;
     for machine in [&b, &c] {
         machine.install(&["tmux"])?;
@@ -163,7 +194,7 @@ fn a_person_is_shown_the_server_that_was_found_and_chooses_it() -> Result<()> {
     let said = settings(&b)?;
     ensure!(said.len() == 2 && said[1] == format!("server-fingerprint = {fingerprint}"), "{said:?}");
     ensure!(said[0].starts_with("server = ") && said[0].contains(".local"), "{said:?}");
-    site.wait_until(&b, "watched")?;
+    site.monitor.wait_until(&b, "watched")?;
 
     // Who chooses none is left alone.
     let person = Terminal::open(&c, "apt-get --quiet --yes install /root/client.deb")?;
@@ -171,16 +202,15 @@ fn a_person_is_shown_the_server_that_was_found_and_chooses_it() -> Result<()> {
     person.types(&["Enter"])?;
     person.close()?;
     ensure!(settings(&c)?.is_empty(), "{:?}", settings(&c)?);
-    ensure!(site.host(&c)?.is_null(), "the server was told of a host whose administrator said no");
+    ensure!(site.monitor.host(&c)?.is_null(), "the server was told of a host whose administrator said no");
 
     // Without a terminal there is nobody to be shown anything, even where nobody has said so.
-    apt(&c, &["purge", "auto-monitor-client"])?;
+    c.apt(&["purge", "auto-monitor-client"])?;
     c.expect(
         0,
         &["setsid", "--wait", "timeout", "60", "apt-get", "--quiet", "--yes", "install", "/root/client.deb"],
     )?;
     ensure!(settings(&c)?.is_empty(), "{:?}", settings(&c)?);
-    drop((b, c));
     site.lab.end()
 }
 
@@ -208,9 +238,10 @@ fn forget_server(host: &Machine, shown: &str) -> Result<()> {
 
 #[test]
 fn the_file_wins_over_answers_and_reconfiguring_changes_one_line() -> Result<()> {
-    let (site, [b]) = Site::start(["b"])?;
+    let site = super::site()?;
+    let [b] = site.lab.boot(["b"])?;
     b.install(&["tmux"])?;
-    site.watch(&b)?;
+    watch(&site, &b)?;
     let said = format!("server-fingerprint = {}", site.monitor.fingerprint()?);
     // An administrator's own hand: another server, a comment, a setting that no question is about.
     let edit = "sed -i 's/^server = .*/server = other.example.org/; s/^#tags.*/tags = mine/' /etc/auto-monitor/client.conf; \
@@ -223,9 +254,9 @@ fn the_file_wins_over_answers_and_reconfiguring_changes_one_line() -> Result<()>
     next.install(&b, &CLIENT)?;
     assert_eq!(b.expect(0, &["cat", CONFIGURATION])?.output, edited);
     preseed(&b, &[("server", "string", "preseeded.example.org")])?;
-    apt(&b, &["install", "--reinstall", &format!("/root/{}", file_name(&next)?)])?;
+    b.apt(&["install", "--reinstall", &format!("/root/{}", file_name(&next)?)])?;
     assert_eq!(b.expect(0, &["cat", CONFIGURATION])?.output, edited);
-    apt(&b, &["remove", "auto-monitor-client"])?;
+    b.apt(&["remove", "auto-monitor-client"])?;
     next.install(&b, &CLIENT)?;
     assert_eq!(b.expect(0, &["cat", CONFIGURATION])?.output, edited);
     b.expect(0, &["dpkg-reconfigure", "--frontend=noninteractive", "auto-monitor-client"])?;
@@ -248,12 +279,11 @@ fn the_file_wins_over_answers_and_reconfiguring_changes_one_line() -> Result<()>
     let expected = edited.replace("server = late.example.org", "server = a.lab.example");
     assert_eq!(b.expect(0, &["cat", CONFIGURATION])?.output, expected);
     assert_eq!(settings(&b)?, ["server = a.lab.example", &said, "tags = mine"]);
-    site.wait_until(&b, "watched")?;
+    site.monitor.wait_until(&b, "watched")?;
     // And an answer that is empty takes the line away.
     forget_server(&b, "a.lab.example")?;
     assert_eq!(settings(&b)?, [&said, "tags = mine"]);
     b.expect(0, &["grep", "^# for the auditors", CONFIGURATION])?;
-    drop(b);
     site.lab.end()
 }
 

@@ -1,12 +1,13 @@
 //! What the server knows while a host's package comes and goes; on a host whose `/usr` can be written only while apt runs.
 
 use anyhow::{Context, Result, ensure};
-use auto_monitor_tests::lab::Machine;
 use auto_monitor_tests::lab::packages::CLIENT;
+use auto_monitor_tests::lab::{Machine, PATIENCE, Site};
 use auto_monitor_tests::patience::wait_for;
 
+use super::made::{Made, publish};
 use super::orders::{Release, Standing, every_order};
-use super::site::{Made, PATIENCE, Site, preseed, publish};
+use super::questions::preseed;
 
 /// As the Securing Debian Manual has it. To unpack into a folder that cannot be written is nobody's wish; to run,
 /// register, be asked and be purged from there is.
@@ -15,12 +16,13 @@ const HOOKS: &str = "DPkg::Pre-Invoke { \"mount -o remount,rw,bind /usr\"; };\n\
                      DPkg::Post-Invoke { \"mount -o remount,ro,bind /usr\"; };\n";
 
 fn key(site: &Site, b: &Machine) -> Result<String> {
-    Ok(site.host(b)?["fingerprint"].to_string())
+    Ok(site.monitor.host(b)?["fingerprint"].to_string())
 }
 
 #[test]
 fn the_server_knows_in_every_order() -> Result<()> {
-    let (site, [b]) = Site::start(["b"])?;
+    let site = super::site()?;
+    let [b] = site.lab.boot(["b"])?;
     publish(&b, &[Made::default()])?;
     b.install(&["made", "ucf"])?;
     b.write("/etc/apt/apt.conf.d/00read-only", 0o644, HOOKS.as_bytes())?;
@@ -56,7 +58,6 @@ fn the_server_knows_in_every_order() -> Result<()> {
         look(&site, &b, standing, then, &mut last_key).with_context(|| format!("{step:?} {standing:?}"))?;
         standing = then;
     }
-    drop(b);
     site.lab.end()
 }
 
@@ -67,20 +68,20 @@ fn look(site: &Site, b: &Machine, before: Standing, now: Standing, last_key: &mu
                 // After a purge, it is another host of the same name.
                 approved_once_more(site, b)?;
             }
-            site.wait_until(b, "watched")?;
+            site.monitor.wait_until(b, "watched")?;
             let new = key(site, b)?;
             assert_ne!(new, *last_key);
             *last_key = new;
         }
         (_, Standing::Installed(_)) => {
-            site.wait_until(b, "watched")?;
+            site.monitor.wait_until(b, "watched")?;
             assert_eq!(key(site, b)?, *last_key, "it is still the same host");
         }
-        (Standing::Installed(_), Standing::Removed(_)) => site.wait_until(b, "withdrawn")?,
+        (Standing::Installed(_), Standing::Removed(_)) => site.monitor.wait_until(b, "withdrawn")?,
         _ => {}
     }
     if matches!(now, Standing::Installed(_)) {
-        site.wait_for_services(b, &["made"])?;
+        site.monitor.wait_for_services(b, &["made"])?;
     }
     Ok(())
 }

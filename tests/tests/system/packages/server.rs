@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use auto_monitor_tests::lab::packages::SERVER;
-use auto_monitor_tests::lab::{Base, Lab, Machine, Monitor, Network, Packages, Recipe};
+use auto_monitor_tests::lab::{Base, Lab, Machine, Monitor, Network, PATIENCE, Packages, Recipe};
 use auto_monitor_tests::patience::wait_for;
 
-use super::site::{Made, PATIENCE, Site, apt, publish};
+use super::made::{Made, publish};
 
 /// The most that `systemd-analyze security` may say of a unit of ours.
 const EXPOSURE_MAX: f64 = 2.5;
@@ -24,11 +24,12 @@ echo >/run/judge-is-done
 
 #[test]
 fn nagios_starts_at_every_moment_while_the_server_comes_and_goes() -> Result<()> {
-    let (site, [b]) = Site::start(["b"])?;
+    let site = super::site()?;
+    let [b] = site.clients(["b"])?;
     let a = &site.monitor.machine;
     publish(&b, &[Made::default()])?;
     b.install(&["made"])?;
-    site.watch(&b)?;
+    site.monitor.admit(&b)?;
     site.monitor.watches(&b.full_name(), &["made"], PATIENCE)?;
     let key = a.expect(0, &["cat", KEY])?.output;
 
@@ -41,7 +42,7 @@ fn nagios_starts_at_every_moment_while_the_server_comes_and_goes() -> Result<()>
         for _ in 0..times {
             packages.install(a, &SERVER)?;
             site.monitor.watches(&b.full_name(), &["made"], PATIENCE)?;
-            apt(a, &["remove", "auto-monitor-checks"])?;
+            a.apt(&["remove", "auto-monitor-checks"])?;
             site.monitor.nagios_is_well()?;
             wait_for("Nagios knows nothing of our hosts", PATIENCE, || {
                 let services = site.monitor.services(&b.full_name())?;
@@ -52,7 +53,7 @@ fn nagios_starts_at_every_moment_while_the_server_comes_and_goes() -> Result<()>
     next.install(a, &SERVER)?;
     assert_eq!(a.expect(0, &["cat", KEY])?.output, key, "hosts have pinned this key");
     site.monitor.watches(&b.full_name(), &["made"], PATIENCE)?;
-    apt(a, &["purge", "auto-monitor-checks", "auto-monitor-server-nagios"])?;
+    a.apt(&["purge", "auto-monitor-checks", "auto-monitor-server-nagios"])?;
     site.monitor.nagios_is_well()?;
 
     a.write("/run/judged-enough", 0o644, b"")?;
@@ -67,7 +68,6 @@ fn nagios_starts_at_every_moment_while_the_server_comes_and_goes() -> Result<()>
     ensure!(judged > 20, "that was hardly every moment: {judged}");
     next.install(a, &SERVER)?;
     assert_ne!(a.expect(0, &["cat", KEY])?.output, key, "a purge takes the key with it");
-    drop(b);
     site.lab.end()
 }
 
@@ -76,8 +76,7 @@ fn a_broken_nagios_does_not_fail_the_installation() -> Result<()> {
     let base = Base::prepare(&Recipe::default())?;
     let packages = Packages::built()?;
     let lab = Lab::start(&base, Network::Ipv4)?;
-    let [a]: [Machine; 1] =
-        lab.boot_all(&[("a", &Monitor::base(&base)?)])?.try_into().ok().context("one was asked for")?;
+    let [a] = lab.boot_on(&Monitor::engine(&base)?, ["a"])?;
     let mistake = "/etc/nagios4/conf.d/mistake.cfg";
     a.write(mistake, 0o644, b"define host {\n    host_name nowhere\n    use no-such-template\n}\n")?;
     let said = packages.install(&a, &SERVER)?.to_string();
@@ -91,7 +90,7 @@ fn a_broken_nagios_does_not_fail_the_installation() -> Result<()> {
     ensure!(doctor.status == Some(1), "doctor found nothing: {doctor}");
     ensure!(doctor.output.contains("no-such-template") || doctor.output.contains("nagios4 -v"), "{doctor}");
     // Removed and installed while it is broken.
-    apt(&a, &["remove", "auto-monitor-server-nagios"])?;
+    a.apt(&["remove", "auto-monitor-server-nagios"])?;
     packages.install(&a, &SERVER)?;
 
     a.expect(0, &["rm", mistake])?;
@@ -100,7 +99,6 @@ fn a_broken_nagios_does_not_fail_the_installation() -> Result<()> {
         let said = a.run(&["auto-monitor-server", "doctor"])?;
         Ok(if said.status == Some(0) { Ok(()) } else { Err(said.to_string()) })
     })?;
-    drop(a);
     lab.end()
 }
 
@@ -122,8 +120,9 @@ fn exposures(machine: &Machine) -> Result<Vec<(String, f64)>> {
 
 #[test]
 fn no_unit_is_more_exposed_than_was_promised() -> Result<()> {
-    let (site, [b]) = Site::start(["b"])?;
-    site.watch(&b)?;
+    let site = super::site()?;
+    let [b] = site.clients(["b"])?;
+    site.monitor.admit(&b)?;
     let mut all = exposures(&site.monitor.machine)?;
     all.extend(exposures(&b)?);
     ensure!(all.len() == 10, "six services of the server and four of the client: {all:?}");
@@ -132,7 +131,6 @@ fn no_unit_is_more_exposed_than_was_promised() -> Result<()> {
     }
     all.retain(|(_, level)| *level > EXPOSURE_MAX);
     ensure!(all.is_empty(), "more than {EXPOSURE_MAX}: {all:?}");
-    drop(b);
     site.lab.end()
 }
 

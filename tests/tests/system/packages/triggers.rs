@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use auto_monitor_tests::lab::Machine;
 use auto_monitor_tests::lab::packages::CLIENT;
+use auto_monitor_tests::lab::{Machine, PATIENCE};
 use auto_monitor_tests::patience::wait_for;
 
-use super::site::{Made, PATIENCE, Site, apt, copy_published, describe, publish};
+use super::made::{Made, copy_published, publish};
+use super::questions::{preseed, watch};
 
 /// As many as a host may have definitions.
 const MANY: usize = 200;
@@ -17,7 +18,8 @@ const STOP: &str = "touch /run/stopped; while [ ! -e /run/go ]; do sleep 0.1; do
 
 #[test]
 fn two_hundred_upgraded_packages_are_one_registration() -> Result<()> {
-    let (site, [b, plain]) = Site::start(["b", "plain"])?;
+    let site = super::site()?;
+    let ([b], [plain]) = (site.clients(["b"])?, site.lab.boot(["plain"])?);
     let names: Vec<String> = (0..MANY).map(|number| format!("made{number:03}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let release = |version: u32| -> Vec<Made<'_>> {
@@ -26,38 +28,37 @@ fn two_hundred_upgraded_packages_are_one_registration() -> Result<()> {
     };
     publish(&b, &release(1))?;
     copy_published(&b, &plain)?;
-    site.watch(&b)?;
+    site.monitor.admit(&b)?;
     let took = |machine: &Machine, arguments: &[&str]| -> Result<Duration> {
         let began = Instant::now();
-        apt(machine, arguments)?;
+        machine.apt(arguments)?;
         Ok(began.elapsed())
     };
     let install = [&["install"], &names[..]].concat();
     let mut compared = Vec::new();
     let settle = || -> Result<usize> {
-        site.wait_for_services(&b, &names)?;
+        site.monitor.wait_for_services(&b, &names)?;
         quiet(&b)?;
-        Ok(site.changes(&b)?.len())
+        Ok(site.monitor.changes(&b.full_name())?.len())
     };
-    let before = site.changes(&b)?.len();
+    let before = site.monitor.changes(&b.full_name())?.len();
     compared.push(("installed", took(&b, &install)?, took(&plain, &install)?));
     let installed = settle()?;
-    assert_eq!(installed, before + 1, "{:?}", site.changes(&b)?);
+    assert_eq!(installed, before + 1, "{:?}", site.monitor.changes(&b.full_name())?);
 
     publish(&b, &release(2))?;
     copy_published(&b, &plain)?;
     compared.push(("upgraded", took(&b, &["dist-upgrade"])?, took(&plain, &["dist-upgrade"])?));
     wait_for("the new ports at the server", PATIENCE, || {
-        let new = site.ports(&b.full_name(), "20")?;
+        let new = site.monitor.ports(&b.full_name(), "20")?;
         Ok(if new == MANY { Ok(()) } else { Err(format!("{new} of them")) })
     })?;
     let upgraded = settle()?;
-    assert_eq!(upgraded, installed + 1, "{:?}", site.changes(&b)?);
+    assert_eq!(upgraded, installed + 1, "{:?}", site.monitor.changes(&b.full_name())?);
 
     for (what, ours, theirs) in compared {
         println!("{MANY} packages {what}: {ours:.1?}, without us {theirs:.1?}");
     }
-    drop((b, plain));
     site.lab.end()
 }
 
@@ -73,22 +74,22 @@ fn quiet(host: &Machine) -> Result<()> {
 
 #[test]
 fn a_conffile_that_outlives_its_package_is_withdrawn() -> Result<()> {
-    let (site, [b]) = Site::start(["b"])?;
+    let site = super::site()?;
+    let [b] = site.clients(["b"])?;
     publish(&b, &[Made { folder: "etc/monitoring-info", ..Made::default() }])?;
-    site.watch(&b)?;
+    site.monitor.admit(&b)?;
     for _ in 0..2 {
         b.install(&["made"])?;
-        site.wait_for_services(&b, &["made"])?;
-        apt(&b, &["remove", "made"])?;
+        site.monitor.wait_for_services(&b, &["made"])?;
+        b.apt(&["remove", "made"])?;
         b.expect(0, &["test", "-e", "/etc/monitoring-info/made.conf"])?;
-        site.wait_for_services(&b, &[])?;
+        site.monitor.wait_for_services(&b, &[])?;
     }
     b.install(&["made"])?;
-    site.wait_for_services(&b, &["made"])?;
-    apt(&b, &["purge", "made"])?;
+    site.monitor.wait_for_services(&b, &["made"])?;
+    b.apt(&["purge", "made"])?;
     b.expect(1, &["test", "-e", "/etc/monitoring-info/made.conf"])?;
-    site.wait_for_services(&b, &[])?;
-    drop(b);
+    site.monitor.wait_for_services(&b, &[])?;
     site.lab.end()
 }
 
@@ -126,42 +127,46 @@ fn configure(host: &Machine) -> Result<()> {
 
 #[test]
 fn an_interrupted_dpkg_ends_with_the_truth_and_one_registration() -> Result<()> {
-    let (site, [b]) = Site::start(["b"])?;
+    let site = super::site()?;
+    let [b] = site.clients(["b"])?;
     let other = Made { name: "other", port: 2, ..Made::default() };
     let release =
         |version, port, which| Made { version, port, script: Some((which, STOP)), ..Made::default() };
     publish(&b, &[other, release(1, 1001, "postinst")])?;
-    site.watch(&b)?;
-    let before = site.changes(&b)?.len();
+    site.monitor.admit(&b)?;
+    let before = site.monitor.changes(&b.full_name())?.len();
     // While it is configured: everything is unpacked, and nothing has been told.
     interrupted(&b, &["install", "other", "made"])?;
     configure(&b)?;
-    site.wait_for_services(&b, &["made", "other"])?;
+    site.monitor.wait_for_services(&b, &["made", "other"])?;
     quiet(&b)?;
-    let configured = site.changes(&b)?;
+    let configured = site.monitor.changes(&b.full_name())?;
     ensure!(configured.len() <= before + 1, "{configured:?}");
 
     // While it is unpacked: the old files are there, and dpkg wants the package once more.
     publish(&b, &[release(2, 1002, "preinst")])?;
     interrupted(&b, &["install", "made"])?;
     configure(&b)?;
-    apt(&b, &["--fix-broken", "install"])?;
-    apt(&b, &["install", "made"])?;
+    b.apt(&["--fix-broken", "install"])?;
+    b.install(&["made"])?;
     wait_for("the new port at the server", PATIENCE, || {
-        let new = site.ports(&b.full_name(), "1002")?;
-        Ok(if new == 1 { Ok(()) } else { Err(describe(&b)) })
+        let new = site.monitor.ports(&b.full_name(), "1002")?;
+        Ok(if new == 1 { Ok(()) } else { Err(format!("{new} of them")) })
     })?;
     quiet(&b)?;
-    ensure!(site.changes(&b)?.len() <= configured.len() + 1, "{:?}", site.changes(&b)?);
+    ensure!(
+        site.monitor.changes(&b.full_name())?.len() <= configured.len() + 1,
+        "{:?}",
+        site.monitor.changes(&b.full_name())?
+    );
 
     // While it is removed.
     publish(&b, &[release(3, 1003, "prerm")])?;
     b.install(&["made"])?;
     interrupted(&b, &["remove", "made"])?;
     b.run(&["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "--pending"])?;
-    apt(&b, &["remove", "made"])?;
-    site.wait_for_services(&b, &["other"])?;
-    drop(b);
+    b.apt(&["remove", "made"])?;
+    site.monitor.wait_for_services(&b, &["other"])?;
     site.lab.end()
 }
 
@@ -170,12 +175,13 @@ const MOMENTS: u32 = 8;
 
 #[test]
 fn an_interruption_of_our_own_installation_is_mended() -> Result<()> {
-    let (site, [b]) = Site::start(["b"])?;
+    let site = super::site()?;
+    let [b] = site.lab.boot(["b"])?;
     let scratch = tempfile::tempdir()?;
     let next = site.packages.next(&CLIENT, scratch.path())?;
     b.copy_in(&site.packages.file(CLIENT[0])?, "/root/this.deb")?;
     b.copy_in(&next.file(CLIENT[0])?, "/root/next.deb")?;
-    site.watch(&b)?;
+    watch(&site, &b)?;
     let began = Instant::now();
     b.expect(0, &["dpkg", "--install", "/root/next.deb"])?;
     let whole = began.elapsed();
@@ -184,13 +190,13 @@ fn an_interruption_of_our_own_installation_is_mended() -> Result<()> {
         b.expect(0, &["dpkg", "--purge", "auto-monitor-client"])?;
         site.monitor.machine.run(&["auto-monitor-server", "remove", &b.full_name()])?;
         if moment % 2 == 0 {
-            site.watch(&b)?;
+            watch(&site, &b)?;
         } else {
             let answers = [
                 ("server", "string", "a.lab.example"),
                 ("server-fingerprint", "string", &site.monitor.fingerprint()?),
             ];
-            super::site::preseed(&b, &answers)?;
+            preseed(&b, &answers)?;
         }
         let dpkg = [
             "systemd-run",
@@ -204,15 +210,14 @@ fn an_interruption_of_our_own_installation_is_mended() -> Result<()> {
         let killed = b.run(&["systemctl", "kill", "--signal=KILL", "interrupted"])?;
         println!("{:?}: {}", whole * moment / (MOMENTS + 1), killed.status == Some(0));
         configure(&b)?;
-        apt(&b, &["--fix-broken", "install"])?;
-        apt(&b, &["install", "/root/next.deb"])?;
+        b.apt(&["--fix-broken", "install"])?;
+        b.install(&["/root/next.deb"])?;
         for unit in
             ["auto-monitor-watch.service", "auto-monitor-register.path", "auto-monitor-register.timer"]
         {
             b.expect(0, &["systemctl", "is-active", unit]).with_context(|| format!("moment {moment}"))?;
         }
-        site.wait_until(&b, "watched").with_context(|| format!("moment {moment}"))?;
+        site.monitor.wait_until(&b, "watched").with_context(|| format!("moment {moment}"))?;
     }
-    drop(b);
     site.lab.end()
 }
