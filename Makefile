@@ -91,7 +91,7 @@ test-packages-all: lab-setup quick-deb
 
 # How long apt takes with our packages beside how long it takes without.
 bench-apt: lab-setup quick-deb
-	$(SYSTEM_TEST) --ignored --nocapture --exact packages::delay::apt_waits_for_nobody
+	$(SYSTEM_TEST) --ignored --nocapture --test-threads 1 packages::delay::
 
 bench: servers
 	$(CARGO) build --locked --workspace --bins --release

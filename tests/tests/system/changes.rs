@@ -42,9 +42,13 @@ fn a_host_is_renamed() -> Result<()> {
 
 #[test]
 fn a_host_is_installed_anew() -> Result<()> {
-    let (site, b) = Site::enrolled(Network::Dual)?;
+    let site = Site::start(Network::Dual)?;
     let monitor = &site.monitor;
+    // Not from an image with our package, or its new disk would have it, too.
+    let [b] = site.lab.boot(["b"])?;
     let name = b.full_name();
+    site.packages.install(&b, &CLIENT)?;
+    monitor.enrol(&b)?;
     b.install(&["dnsmasq"])?;
     monitor.watches(&name, &["dnsmasq"], MINUTE)?;
 

@@ -68,6 +68,12 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
+#[test]
+#[ignore = "measures, so nothing else is to run meanwhile: make bench-apt runs it by itself"]
+fn two_hundred_packages_beside_the_same_without_us() -> Result<()> {
+    super::triggers::upgrade_many(true)
+}
+
 /// Another package is compared with the same on a machine without anything of ours, at the same time; ours with itself
 /// where there is no server, as what dpkg and debconf need for a package with units and questions is no waiting.
 #[test]

@@ -14,7 +14,7 @@ use super::questions::preseed;
 
 #[test]
 fn machines_of_one_image_register_and_upgrade_at_once() -> Result<()> {
-    crowd(8)
+    crowd(6)
 }
 
 #[test]
