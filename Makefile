@@ -79,7 +79,7 @@ quick-deb:
 
 # What is said of the packages is tried on machines that have them. Several at once, because they wait more than they work.
 system-test: lab-setup quick-deb
-	$(SYSTEM_TEST) --test-threads 4
+	$(SYSTEM_TEST) --test-threads 6
 
 # Of these a sample is part of system-test.
 test-definitions: lab-setup quick-deb
