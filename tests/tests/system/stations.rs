@@ -94,8 +94,8 @@ fn routed(monitor: &Monitor, subject: &str, id: &str) -> Result<serde_json::Valu
 
 #[test]
 fn a_station_hears_what_becomes_of_a_service_and_that_nobody_watches_any_more() -> Result<()> {
-    let site = Site::enrolled(Network::Dual)?;
-    let (monitor, b) = (&site.monitor, &site.host);
+    let (site, b) = Site::enrolled(Network::Dual)?;
+    let monitor = &site.monitor;
     let name = b.full_name();
     let [c] = site.lab.boot(["c"])?;
     c.write("/usr/local/lib/receive.pl", 0o644, RECEIVER.as_bytes())?;
@@ -109,9 +109,7 @@ fn a_station_hears_what_becomes_of_a_service_and_that_nobody_watches_any_more() 
     monitor.watches(&name, &["apache2"], MINUTE)?;
 
     site.packages.install(&monitor.machine, &["mauvesend"])?;
-    let configuration = "/etc/auto-monitor-server-nagios/server.conf";
-    let text = monitor.machine.expect(0, &["cat", configuration])?.output;
-    monitor.machine.write(configuration, 0o644, (text + ROUTING).as_bytes())?;
+    monitor.configure(ROUTING)?;
     wait_for("the routing is published, and Nagios tells the station", PATIENCE, || {
         let objects = monitor.machine.expect(0, &["cat", "/var/lib/nagios4/objects.cache"])?.output;
         let status = monitor.machine.run(&["auto-monitor-server", "status"])?.output;
