@@ -8,7 +8,7 @@
 //! Ours are `--text`, which the original has not, `-` for standard input, and `--root`, as all our programs have it.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, StringValueParser, TypedValueParser};
@@ -270,7 +270,8 @@ fn in_order(matches: &ArgMatches) -> Vec<Part> {
     parts.into_iter().map(|(_, part)| part.clone()).collect()
 }
 
-/// Joins a time before now to its option, as clap wants it: `-r -10m` becomes `-r-10m`, `--raise -10m` `--raise=-10m`.
+/// Joins a time before now to its option, as clap wants it: `-r -10m` becomes `-r-10m`, `--raise -10m` `--raise=-10m`. And
+/// keeps the `=` of `-s=x`, which clap would take for a sign between the two, and the original takes for text.
 fn with_times_joined(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut joined: Vec<OsString> = Vec::new();
     let mut arguments = arguments.into_iter();
@@ -282,13 +283,26 @@ fn with_times_joined(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsStr
                 }
                 option.push(argument);
             }
-            _ => joined.push(argument),
+            _ => joined.push(with_its_sign(argument)),
         }
         if joined.last().is_some_and(|argument| argument == "--") {
             joined.extend(arguments.by_ref());
         }
     }
     joined
+}
+
+fn with_its_sign(argument: OsString) -> OsString {
+    let bytes = argument.as_bytes();
+    let Some(at) = bytes.iter().position(|&byte| byte == b'=') else { return argument };
+    match &bytes[..at] {
+        [b'-', flags @ .., option]
+            if *option != b'-' && flags.iter().all(|flag| matches!(flag, b'p' | b'v')) =>
+        {
+            OsString::from_vec([&bytes[..at], b"=", &bytes[at..]].concat())
+        }
+        _ => argument,
+    }
 }
 
 fn is_before_now(argument: &[u8]) -> bool {

@@ -18,11 +18,14 @@ use serde_json::{Value, json};
 
 const SERVER_CONF: &str = "[mauve]\npeople = alice, bob, boss, on-call\nsource = nagios.example.org\n\n\
                            [notify gold]\ntags = gold\ntypes = ldap\nlevel = urgent\npeople = alice\nevery = 15m\n\n\
-                           [notify gold/boss]\npeople = boss\nevery = never\nduring = fri 22-2, mon-wed 9-17\nafter = 1h\n\n\
+                           [notify gold/boss]\npeople = boss\nduring = fri 22-2, mon-wed 9-17\nafter = 1h\n\n\
                            [notify some]\nhosts = db, web1.example.org\ntags = gold, silver\nlevel = low\npeople = bob\n\
                            during = not working-hours\n\n\
-                           [notify web]\ntypes = http, pop3\npeople = bob, on-call\nevery = 2h\n\n\
+                           [notify web]\ntypes = http, pop3\npeople = bob, on-call\nevery = never\n\n\
                            [notify rest]\npeople = on-call\nevery = 1d\nduring = not 3-7\n";
+
+/// What stands for never.
+const TEN_YEARS: u64 = 3650 * 86_400;
 
 /// Name, address, tags, services with their types.
 type Described =
@@ -104,13 +107,13 @@ fn meant(subject: &str, source: &str, id: &str, (day, hour): (i64, i64), unackno
             || (day == 6 && hour < 2)
             || ((1..=3).contains(&day) && (9..17).contains(&hour));
         let mut told = vec![json!(["alice", 900])];
-        told.extend((at && unacknowledged_for >= 3600).then(|| json!(["boss", null])));
+        told.extend((at && unacknowledged_for >= 3600).then(|| json!(["boss", 900])));
         json!({ "group": "gold", "level": "urgent", "told": told })
     } else if has_tag(&["gold", "silver"]) && ["db", "web1.example.org"].contains(&subject) {
         let told: &[Value] = if working { &[] } else { &[json!(["bob", 3600])] };
         json!({ "group": "some", "level": "low", "told": told })
     } else if has_type("http") {
-        json!({ "group": "web", "level": "normal", "told": [["bob", 7200], ["on-call", 7200]] })
+        json!({ "group": "web", "level": "normal", "told": [["bob", TEN_YEARS], ["on-call", TEN_YEARS]] })
     } else if source == "nagios.example.org" {
         let told: &[Value] = if (3..7).contains(&hour) { &[] } else { &[json!(["on-call", 86_400])] };
         json!({ "group": "rest", "level": "normal", "told": told })

@@ -65,6 +65,9 @@ pub struct Route {
     pub hosts: Vec<String>,
     /// How pressing they are.
     pub level: Level,
+    /// How often people are told, as long as nobody has acknowledged it; none: once. Of all who are told: the station
+    /// keeps one time of the next reminder for an alert, the soonest, and tells whoever is to be told then.
+    pub every: Option<Duration>,
     /// Who is told.
     pub telling: Vec<Telling>,
 }
@@ -89,13 +92,11 @@ pub enum Level {
     Urgent,
 }
 
-/// Who is told, how often and when.
+/// Who is told, and when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Telling {
     /// People and lists of people.
     pub people: Vec<String>,
-    /// How often, as long as nobody has acknowledged it; none: once.
-    pub every: Option<Duration>,
     /// At which times.
     pub during: When,
     /// Only when nobody has acknowledged it for so long.
@@ -188,18 +189,19 @@ pub static NOTIFY_KEYS: &[Key<Notify>] = &[
         set: |to, text| level(text).map(|value| to.route.level = value),
     },
     Key {
+        name: "every",
+        form: DURATION_OR_NEVER_FORM,
+        default: "1h",
+        summary: "how often people are told, as long as nobody has acknowledged it; never: once. The station reminds all whom it \
+                  tells of an alert at one time, so this is for those of `[notify NAME/MORE]`, too",
+        set: |to, text| duration_or_never(text).map(|value| to.route.every = value),
+    },
+    Key {
         name: "people",
         form: "names joined by commas",
         default: "",
         summary: "who is told, out of `people` of [mauve]",
         set: |to, text| list(text, person).map(|value| to.telling.people = value),
-    },
-    Key {
-        name: "every",
-        form: DURATION_OR_NEVER_FORM,
-        default: "1h",
-        summary: "how often, as long as nobody has acknowledged it; never: once",
-        set: |to, text| duration_or_never(text).map(|value| to.telling.every = value),
     },
     Key {
         name: "during",
@@ -215,17 +217,28 @@ pub static NOTIFY_KEYS: &[Key<Notify>] = &[
         default: "",
         summary: "only once nobody has acknowledged it for so long",
         set: |to, text| {
-            to.telling.after = if text.is_empty() { None } else { Some(duration(text).map_err(after)?) };
+            to.telling.after = if text.is_empty() { None } else { Some(after(text)?) };
             Ok(())
         },
     },
 ];
 
+/// The station looks for the next hour at which somebody is to be told among those of the next eight days
+/// (`DuringRunner#find_next`), and tells nobody if there is none.
+const AFTER_MAX: Duration = Duration::from_secs(7 * 86_400);
 /// How many of [`NOTIFY_KEYS`] say what a section is about.
-const ABOUT: usize = 4;
+const ABOUT: usize = 5;
 
-fn after(invalid: Invalid) -> Invalid {
-    Invalid::new(invalid.message, format!("give {DURATION_FORM}, or nothing"))
+fn after(text: &str) -> Result<Duration, Invalid> {
+    let help = || format!("give {DURATION_FORM} of at most 7d, or nothing");
+    let after = duration(text).map_err(|invalid| Invalid::new(invalid.message, help()))?;
+    if after > AFTER_MAX {
+        return Err(Invalid::new(
+            format!("the station looks no further ahead than 8 days, and {text} is more"),
+            help(),
+        ));
+    }
+    Ok(after)
 }
 
 fn name(text: &str, noun: &str) -> Result<String, Invalid> {
@@ -408,7 +421,7 @@ impl Reading<'_> {
         let problem = if elsewhere {
             let parent = section.name.split_once('/').map_or(section.name.as_str(), |(parent, _)| parent);
             Problem::error(format!(
-                "`{}` says what [{parent}] is about, and this section adds to it",
+                "`{}` is said in [{parent}], and this section only adds people to it",
                 entry.key
             ))
             .help(format!("say it in [{parent}], or begin a section [notify …] of its own"))

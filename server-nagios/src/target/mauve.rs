@@ -207,7 +207,7 @@ pub(crate) fn heartbeat(said: &Said, engine: &str) -> Command {
         .arg(format!("--summary={engine} is not heard from"))
         .arg(format!(
             "--detail=As long as {engine} runs there, this is cleared every minute: see whether the machine is up, and \
-             what <tt>auto-monitor-server heartbeat</tt> says on it."
+             what <code>auto-monitor-server heartbeat</code> says on it."
         ))
         .arg("--clear=now")
         .arg(format!("--raise={SILENCE}"));

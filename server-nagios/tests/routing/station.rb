@@ -65,11 +65,12 @@ class Hours
   end
 end
 
-# The inside of `notify('PERSON') { … }`.
+# The inside of `notify('PERSON') { … }`. What it does not say, the person does: where that says nothing either, the station
+# has every half an hour in working hours (`created_person`, `Person#resolve_notifications`).
 class Notify
   attr_reader :person, :repeat, :hours
 
-  def initialize(person) = @person = person
+  def initialize(person) = (@person, @repeat, @hours = person, 30.minutes, proc { working_hours? })
   def every(seconds) = @repeat = seconds
   def during(&block) = @hours = block
 end
@@ -119,6 +120,8 @@ $stdin.each_line do |line|
   alert = Alert.new(station.lists, data)
   group = station.groups.find { |one| alert.instance_eval(&one.fits) }
   hours = Hours.new(Time.at(data['time']).utc, alert)
-  told = group&.clauses&.select { |clause| clause.hours.nil? || hours.instance_eval(&clause.hours) } || []
-  puts JSON.generate(group: group&.name, level: group&.how_pressing, told: told.map { |one| [one.person, one.repeat] })
+  told = group&.clauses&.select { |clause| hours.instance_eval(&clause.hours) } || []
+  # The station keeps one time of the next reminder for an alert, the soonest (`AlertGroup#notify`).
+  soonest = told.map(&:repeat).min
+  puts JSON.generate(group: group&.name, level: group&.how_pressing, told: told.map { |one| [one.person, soonest] })
 end

@@ -3,7 +3,7 @@ use super::*;
 
 const GOOD: &str = "quiet = 1s\n\n[mauve]\npeople = alice, bob, boss, on-call\ndestination = alert.example.org, ::1, \
                     192.0.2.1:99\n\n[notify databases]\ntags = customer-a\ntypes = ldap, tcp\nlevel = urgent\n\
-                    people = alice, on-call\nevery = 15m\n\n[notify databases/boss]\npeople = boss\nevery = never\n\
+                    people = alice, on-call\nevery = 15m\n\n[notify databases/boss]\npeople = boss\n# at work\n\
                     during = mon-fri 9-17\nafter = 1h\n\n[notify rest]\npeople = bob\n";
 
 fn told(text: &str) -> Vec<String> {
@@ -29,11 +29,12 @@ fn who_is_told_of_what_is_read_in_order() {
     assert_eq!(databases.types, ["ldap", "tcp"]);
     let [own, boss] = databases.telling.as_slice() else { panic!("{:?}", databases.telling) };
     assert_eq!(own.people, ["alice", "on-call"]);
-    assert_eq!((own.every, own.during, own.after), (Some(Duration::from_secs(900)), When::Always, None));
-    assert_eq!((boss.every, boss.after), (None, Some(Duration::from_secs(3600))));
+    assert_eq!(databases.every, Some(Duration::from_secs(900)));
+    assert_eq!((own.during, own.after), (When::Always, None));
+    assert_eq!(boss.after, Some(Duration::from_secs(3600)));
     assert!(matches!(boss.during, When::Week(_)));
     assert!(rest.fits_all() && !databases.fits_all());
-    assert_eq!(rest.telling[0].every, Some(Duration::from_secs(3600)), "the default");
+    assert_eq!(rest.every, Some(Duration::from_secs(3600)), "the default");
     assert_eq!(Configuration::parse("server.conf", b"quiet = 1s\n").unwrap().mauve, None);
     let bare = Configuration::parse("server.conf", b"[mauve]\n").unwrap().mauve.unwrap();
     assert!(bare.routes.is_empty() && bare.people.is_empty() && bare.source.is_none());
@@ -47,6 +48,16 @@ fn every_fault_is_told_with_its_line_and_what_would_be_right() {
             "ldap, tcp",
             "ldap, tpc",
             "9: the value of `types` is wrong: `tpc` is no type of a service (did you mean `tcp`?)",
+        ),
+        (
+            "after = 1h",
+            "every = 1h",
+            "18: `every` is said in [notify databases], and this section only adds people to it",
+        ),
+        (
+            "after = 1h",
+            "after = 8d",
+            "18: the value of `after` is wrong: the station looks no further ahead than 8 days, and 8d is more",
         ),
         ("customer-a", "a b", "8: the value of `tags` is wrong: `a b` cannot be a tag"),
         (
@@ -77,7 +88,7 @@ fn every_fault_is_told_with_its_line_and_what_would_be_right() {
         (
             "after = 1h",
             "level = low",
-            "18: `level` says what [notify databases] is about, and this section adds to it (say it in [notify \
+            "18: `level` is said in [notify databases], and this section only adds people to it (say it in [notify \
              databases], or begin a section [notify …] of its own)",
         ),
         ("databases/boss", "database/boss", "14: `notify database/boss` does not follow [notify database]"),
@@ -178,5 +189,5 @@ fn the_documented_defaults_are_in_force() {
 #[test]
 fn what_a_section_is_about_comes_first() {
     let about: Vec<&str> = NOTIFY_KEYS[..ABOUT].iter().map(|key| key.name).collect();
-    assert_eq!(about, ["tags", "types", "hosts", "level"]);
+    assert_eq!(about, ["tags", "types", "hosts", "level", "every"]);
 }

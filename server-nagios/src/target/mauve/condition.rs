@@ -21,6 +21,8 @@ pub(super) enum Condition {
     Days(Vec<u32>),
     /// It is in the station's working hours.
     WorkingHours,
+    /// It is any time.
+    Always,
     /// Nobody has acknowledged the alert for so long.
     Unacknowledged(Duration),
     /// The other way round.
@@ -88,6 +90,7 @@ impl fmt::Display for Condition {
             Self::Hours(hours) => write!(f, "hours_in_day({})", numbers(hours)),
             Self::Days(days) => write!(f, "days_in_week({})", numbers(days)),
             Self::WorkingHours => f.write_str("working_hours?"),
+            Self::Always => f.write_str("true"),
             Self::Unacknowledged(time) => write!(f, "unacknowledged({})", span(*time)),
             Self::Not(inner) => write!(f, "!({inner})"),
             Self::All(parts) => joined(f, parts, " && "),

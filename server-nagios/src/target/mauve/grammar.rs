@@ -14,7 +14,7 @@
 //! all       = one { "&&" one }
 //! one       = "(" any ")" | "!" "(" any ")" | "in_source_list?" "(" TEXT ")" | FIELD "==" TEXT
 //!           | "[" TEXT { "," TEXT } "]" "." "include?" "(" FIELD ")" | "hours_in_day" "(" NUMBER { "," NUMBER } ")"
-//!           | "days_in_week" "(" NUMBER { "," NUMBER } ")" | "working_hours?" | "unacknowledged" "(" SPAN ")"
+//!           | "days_in_week" "(" NUMBER { "," NUMBER } ")" | "working_hours?" | "true" | "unacknowledged" "(" SPAN ")"
 //! FIELD     = "subject" | "source" | "alert_id" "." "split" "(" "'@'" ")" "." "first"
 //! SPAN      = NUMBER "." ( "days" | "hours" | "minutes" | "seconds" )
 //! ```
@@ -427,6 +427,9 @@ impl Parser {
         }
         if self.takes_word("working_hours?") {
             return Ok(Condition::WorkingHours);
+        }
+        if self.takes_word("true") {
+            return Ok(Condition::Always);
         }
         let Token::Word(word) = self.peek().clone() else { return Err(self.unexpected("a condition")) };
         let known = ["in_source_list?", "hours_in_day", "days_in_week", "unacknowledged"];

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use monitoring_info::alert;
 use monitoring_info::host::{HostName, ServiceName};
@@ -55,8 +56,8 @@ pub(crate) static TEMPLATES: &[(&str, &[(&str, &str)])] = &[
             ("level", "URGENT, NORMAL or LOW."),
             ("notify", "Who is told, a list whose entries have the following names, up to `during`."),
             ("person", "The name of a person or list of people."),
-            ("every", "How often, in Mauve's words; nothing: once."),
-            ("during", "When, in Mauve's words; nothing: always. For `{{{during}}}`, likewise."),
+            ("every", "How often, in Mauve's words; for once, every ten years."),
+            ("during", "When, in Mauve's words. For `{{{during}}}`, likewise."),
             (
                 "templates_folder",
                 "The folder of the administrator's own templates, for the comment at the head.",
@@ -89,8 +90,8 @@ struct GroupData<'a> {
 #[derive(Serialize)]
 struct NotifyData<'a> {
     person: &'a str,
-    every: Option<String>,
-    during: Option<String>,
+    every: String,
+    during: String,
 }
 
 impl Mauve {
@@ -128,7 +129,7 @@ impl Mauve {
                 name: &route.name,
                 includes: self.includes(route, hosts).to_string(),
                 level: level(route.level),
-                notify: route.telling.iter().flat_map(notify).collect(),
+                notify: route.telling.iter().flat_map(|telling| notify(telling, route.every)).collect(),
             })
             .collect();
         json!({
@@ -193,6 +194,10 @@ fn ids(kind: &str, hosts: &BTreeMap<HostName, Routed>) -> Vec<String> {
         .collect()
 }
 
+/// A time after which nobody remembers the alert: the station has no word for once, and takes the person's own time where it
+/// is told none.
+const NEVER: Duration = Duration::from_secs(3650 * 86_400);
+
 /// Whether the station takes a text for an address (`SourceList`: `/^[0-9a-f\.:]+(\/\d+)?$/i`).
 pub(super) fn seems_address(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, '.' | ':'))
@@ -216,7 +221,10 @@ fn level(level: Level) -> &'static str {
 }
 
 /// A clause for each person: one that names several is not understood by every version.
-fn notify(telling: &Telling) -> impl Iterator<Item = NotifyData<'_>> {
+///
+/// Both are always said: where a clause says nothing, the station takes what the person has of it, and if that is nothing,
+/// every half an hour in working hours (`Person#resolve_notifications`).
+fn notify(telling: &Telling, every: Option<Duration>) -> impl Iterator<Item = NotifyData<'_>> {
     let hours = match telling.during {
         When::Always => None,
         When::WorkingHours => Some(Condition::WorkingHours),
@@ -224,11 +232,12 @@ fn notify(telling: &Telling) -> impl Iterator<Item = NotifyData<'_>> {
         When::Week(week) => Condition::any(week.parts().into_iter().filter_map(of_days).collect()),
     };
     let during =
-        Condition::all(hours.into_iter().chain(telling.after.map(Condition::Unacknowledged)).collect());
+        Condition::all(hours.into_iter().chain(telling.after.map(Condition::Unacknowledged)).collect())
+            .unwrap_or(Condition::Always);
     telling.people.iter().map(move |person| NotifyData {
         person,
-        every: telling.every.map(span),
-        during: during.as_ref().map(Condition::to_string),
+        every: span(every.unwrap_or(NEVER)),
+        during: during.to_string(),
     })
 }
 
