@@ -213,7 +213,7 @@ pub static NOTIFY_KEYS: &[Key<Notify>] = &[
     },
     Key {
         name: "after",
-        form: "a duration like `30m`, or nothing",
+        form: "a duration like `30m`, at most 1d, or nothing",
         default: "",
         summary: "only once nobody has acknowledged it for so long",
         set: |to, text| {
@@ -224,17 +224,17 @@ pub static NOTIFY_KEYS: &[Key<Notify>] = &[
 ];
 
 /// The station looks for the next hour at which somebody is to be told among those of the next eight days
-/// (`DuringRunner#find_next`), and tells nobody if there is none.
-const AFTER_MAX: Duration = Duration::from_secs(7 * 86_400);
+/// (`DuringRunner#find_next`), and tells nobody if there is none: a day, and a week until the hours of `during` come again.
+const AFTER_MAX: Duration = Duration::from_secs(86_400);
 /// How many of [`NOTIFY_KEYS`] say what a section is about.
 const ABOUT: usize = 5;
 
 fn after(text: &str) -> Result<Duration, Invalid> {
-    let help = || format!("give {DURATION_FORM} of at most 7d, or nothing");
+    let help = || format!("give {DURATION_FORM} of at most 1d, or nothing");
     let after = duration(text).map_err(|invalid| Invalid::new(invalid.message, help()))?;
     if after > AFTER_MAX {
         return Err(Invalid::new(
-            format!("the station looks no further ahead than 8 days, and {text} is more"),
+            format!("{text} is more than the day that the station is sure to look ahead beyond `during`"),
             help(),
         ));
     }
