@@ -167,6 +167,25 @@ impl Nagios {
         Ok(())
     }
 
+    /// Says in its lock file which process it is, as one that runs in the background does. Without that, who looks for it
+    /// looks at every process of the machine.
+    ///
+    /// # Errors
+    /// It does not run, or the file cannot be written.
+    pub fn write_lock_file(&self) -> Result<()> {
+        let process = self.process.as_ref().context("Nagios does not run")?;
+        Ok(fs::write(self.state().join("nagios4.pid"), format!("{}\n", process.id()))?)
+    }
+
+    /// Ends it as a crash does: at once.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn kill(&self) -> Result<()> {
+        let process = self.process.as_ref().context("Nagios does not run")?;
+        process.kill()
+    }
+
     /// Whether it was started and has ended.
     pub fn has_ended(&mut self) -> bool {
         self.process.as_mut().is_some_and(Process::has_ended)

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal, set_child_subreaper,
+    Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal, set_child_subreaper,
 };
 
 /// How long a process may take to end by itself after it was asked to.
@@ -72,6 +72,15 @@ impl Process {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends the process as a crash does: at once, and with nobody told.
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub fn kill(&self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::KILL)
+            .with_context(|| format!("cannot kill {}", self.name))
     }
 
     /// Passes if the process runs.

@@ -126,6 +126,11 @@ impl Site {
         Ok(())
     }
 
+    /// Ends the endpoint.
+    pub fn stop_endpoint(&mut self) {
+        self.endpoint = None;
+    }
+
     /// Starts the publisher, which publishes whenever something has changed.
     ///
     /// # Errors
@@ -266,6 +271,14 @@ impl fmt::Display for Invocation {
 }
 
 impl Invocation {
+    /// The same for the system, to be run in another way than [`Invocation::run`] does.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.words[1..]).current_dir(&self.folder);
+        command
+    }
+
     /// Runs it, with nothing on standard input.
     ///
     /// # Errors
