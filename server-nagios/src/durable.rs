@@ -17,7 +17,7 @@ pub struct FileError {
 }
 
 /// What the names of files begin with that are not written to their end.
-pub const UNFINISHED: &str = ".new-";
+const UNFINISHED: &str = ".new-";
 
 /// Replaces a file: written beside it, synced, renamed over it, and the folder synced. When this returns, the new
 /// content survives a power cut; when it fails or the process dies, the old one is whole.
@@ -52,6 +52,26 @@ pub fn folder(path: &Path, mode: u32) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o750).create(path)?;
     // The umask may have taken bits away, and the last folder may be for fewer people than those above it.
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// Removes the files of a folder that killed processes have not written to their end; without the folder, there are none.
+/// Whoever calls this holds the lock under which files are replaced there, so that none of them is anybody's any more.
+///
+/// # Errors
+/// The folder cannot be read, or a file not be removed.
+pub fn sweep(folder: &Path) -> io::Result<()> {
+    let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return gone(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            fs::remove_file(entry.path()).or_else(gone)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes what happened to a folder's entries durable.

@@ -23,7 +23,7 @@ use self::inputs::{Inputs, Watched, Wish};
 use self::trial::{Settled, Trial};
 use crate::administrator;
 use crate::configuration::Configuration;
-use crate::durable::{FileError, Lock};
+use crate::durable::{self, FileError, Lock};
 use crate::paths::Paths;
 use crate::publication::{self, Note};
 use crate::registry::{self, Withdrawn};
@@ -180,9 +180,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     fs::create_dir_all(&state).map_err(|source| {
         Error::File(FileError { action: "make the folder", path: state.clone(), source })
     })?;
-    let lock = state.join("publish.lock");
-    let _lock = Lock::wait(&lock)
-        .map_err(|source| Error::File(FileError { action: "lock", path: lock.clone(), source }))?;
+    let _lock = lock(paths)?;
 
     // Twice: the first tells which files count, the second reads them after their states were taken.
     let files = inputs::file_states(&Nagios::new(paths, configuration)?);
@@ -252,6 +250,12 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     swap(paths, &target, &manifest)?;
     let leftovers = tidy(paths, &manifest, &inputs);
     Ok(Published { leftovers, ..summary(&target, Some(&manifest), true) })
+}
+
+/// Waits until nobody else publishes.
+fn lock(paths: &Paths) -> Result<Lock, Error> {
+    let path = paths.state().join("publish.lock");
+    Lock::wait(&path).map_err(|source| Error::File(FileError { action: "lock", path, source }))
 }
 
 /// Whether a published host has vanished from the registry without having been held already: the digest is of what is
@@ -369,7 +373,8 @@ fn catch_up(paths: &Paths, target: &dyn Engine, manifest: &Manifest) -> Result<(
     }
 }
 
-/// What follows a publish and is repeated by the next one: the notes' files, tombstones, old generations.
+/// What follows a publish and is repeated by the next one: the notes' files, tombstones, old generations, and what a
+/// publish that was killed has left.
 fn tidy(paths: &Paths, manifest: &Manifest, inputs: &Inputs) -> Option<String> {
     let notes = publication::store(paths, &manifest.notes)
         .err()
@@ -385,7 +390,10 @@ fn tidy(paths: &Paths, manifest: &Manifest, inputs: &Inputs) -> Option<String> {
             let _ = fs::remove_file(paths.record(name));
         }
     }
-    notes.or(generation::prune(paths).err().map(|error| error.to_string()))
+    let unfinished = durable::sweep(&paths.state())
+        .err()
+        .map(|error| format!("cannot remove what is unfinished in {}: {error}", paths.state().display()));
+    notes.or(generation::prune(paths).err().map(|error| error.to_string())).or(unfinished)
 }
 
 /// What is in force and hardly meant, a sentence each.

@@ -271,9 +271,12 @@ fn leftovers_of_a_killed_publish_are_no_obstacle() {
         site.write(&format!("var/lib/auto-monitor-server-nagios/{leftover}"), "half");
     }
     std::os::unix::fs::symlink("generations/7", site.paths.state().join(".current-new")).unwrap();
+    let note = site.paths.state().join(".new-sXq31u");
+    fs::write(&note, "1").unwrap();
     assert_eq!(site.published().hosts, 2);
     assert!(!site.paths.generations().join(".staging").exists());
     assert!(!site.paths.generations().join(".scratch").exists());
+    assert!(!note.exists());
     for n in 3..=9 {
         site.register(&format!("web{n}.example.org"), &["ssh"]);
         site.published();

@@ -6,6 +6,8 @@
 //! of what was survived. Whenever something is tested, a part of the faults is tried, evenly spread; `make test-faults`
 //! tries every one, and prints the rows of that table.
 
+#[path = "faults/circumstances.rs"]
+mod circumstances;
 #[path = "faults/client.rs"]
 mod client;
 #[path = "faults/network.rs"]
@@ -130,4 +132,39 @@ fn a_connection_closed_after_what_the_server_has_said() -> Result<()> {
 #[test]
 fn a_connection_that_carries_nothing_after_what_the_server_has_said() -> Result<()> {
     network::falls_silent(Way::Back)
+}
+
+#[test]
+fn a_slow_disk() -> Result<()> {
+    circumstances::slow_disk()
+}
+
+#[test]
+fn a_clock_that_is_set() -> Result<()> {
+    circumstances::clock()
+}
+
+#[test]
+fn nagios_dies_while_it_reads() -> Result<()> {
+    circumstances::nagios_dies()
+}
+
+#[test]
+fn several_publishers() -> Result<()> {
+    circumstances::publishers()
+}
+
+#[test]
+fn several_clients_of_one_host() -> Result<()> {
+    circumstances::clients()
+}
+
+#[test]
+fn an_old_backup_of_the_server() -> Result<()> {
+    circumstances::old_server()
+}
+
+#[test]
+fn an_old_backup_of_a_host() -> Result<()> {
+    circumstances::old_client()
 }

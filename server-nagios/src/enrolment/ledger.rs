@@ -67,13 +67,8 @@ impl<'a> Ledger<'a> {
             enrolment,
             self.paths.registry(),
         ];
-        for folder in folders.iter().filter(|folder| folder.is_dir()) {
-            for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
-                let entry = entry.map_err(failed("read", folder))?;
-                if entry.file_name().as_encoded_bytes().starts_with(durable::UNFINISHED.as_bytes()) {
-                    remove(&entry.path())?;
-                }
-            }
+        for folder in folders {
+            durable::sweep(&folder).map_err(failed("remove what is unfinished in", &folder))?;
         }
         Ok(())
     }

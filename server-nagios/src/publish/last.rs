@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::stations::{self, Outcome};
-use super::{Error, Published, once};
+use super::{Error, Published, lock, once};
 use crate::configuration::Configuration;
 use crate::durable;
 use crate::paths::Paths;
@@ -39,6 +39,8 @@ impl LastPublish {
 
     /// Keeps it.
     pub(super) fn store(&self, paths: &Paths) {
+        // Beside somebody else who publishes, it would be taken for what a killed one has left.
+        let Ok(_lock) = lock(paths) else { return };
         // It is for people alone. Where it cannot be written (a full disk), the publish has failed for the same reason
         // and said so.
         if let Ok(bytes) = serde_json::to_vec(self) {

@@ -103,6 +103,14 @@ impl Fault {
         }
     }
 
+    /// Whether it makes a difference at this call. Where something is opened to be read, a kill leaves what it leaves at the
+    /// next call, and a full disk is none; and of what is only looked at, what is broken is the disk with `ours`.
+    fn strikes(self, call: &str, line: &str, ours: &str) -> bool {
+        let changes = CHANGES.contains(&call)
+            && (call != "openat" || ["O_CREAT", "O_WRONLY", "O_RDWR"].iter().any(|flag| line.contains(flag)));
+        changes || (self == Self::Broken && line.contains(ours))
+    }
+
     fn calls(self) -> impl Iterator<Item = &'static str> {
         let looks = if self == Self::Broken { LOOKS } else { &[] };
         CHANGES.iter().chain(looks).copied()
@@ -141,19 +149,22 @@ pub fn at_every_step(fault: Fault, stride: usize, folder: &Path, scene: &mut imp
     let untouched = play(folder, scene, fault, None)?;
     ensure!(untouched.status.code() == Some(scene.well()), "without a fault, it fails: {}", untouched.text);
     let ours = folder.display().to_string();
-    let name = |line: &String| line.split_once('(').map(|(name, _)| name.to_owned());
     let begins = untouched.trace.iter().position(|line| line.contains(&ours)).unwrap_or(0);
-    let (before, after) = untouched.trace.split_at(begins);
-    let times = |lines: &[String], call: &str| lines.iter().filter(|line| name(line).as_deref() == Some(call)).count();
     let (mut count, mut at) = (0, 0);
     for call in fault.calls() {
-        let first = times(before, call) + 1;
-        let last = first + times(after, call);
-        for nth in first.. {
-            // One run needs not end where another one did, so it is done when nothing is left to be struck.
-            if nth >= last && (stride > 1 || last == first) {
-                break;
+        let mut steps = Vec::new();
+        let mut nth = 0;
+        for (position, line) in untouched.trace.iter().enumerate() {
+            if line.strip_prefix(call).is_some_and(|rest| rest.starts_with('(')) {
+                nth += 1;
+                if position >= begins && fault.strikes(call, line, &ours) {
+                    steps.push(nth);
+                }
             }
+        }
+        // One run need not end where another one did, so it is done when nothing is left to be struck.
+        let more = (nth + 1..).take_while(|_| stride == 1 && !steps.is_empty());
+        for nth in steps.clone().into_iter().chain(more) {
             at += 1;
             if at % stride != 0 {
                 continue;
@@ -168,12 +179,24 @@ pub fn at_every_step(fault: Fault, stride: usize, folder: &Path, scene: &mut imp
     Ok(count)
 }
 
+/// Runs a program on a disk that takes a second for every sync and 20 ms for every write; with the number of those.
+pub fn slowly(folder: &Path, command: &Command, input: &[u8]) -> Result<(Run, usize)> {
+    let delays = ["fsync,?fdatasync,syncfs:delay_enter=1000000", "write:delay_enter=20000"];
+    let injections: Vec<String> = delays.map(|delay| format!("inject={delay}")).to_vec();
+    let run = trace(folder, command, input, Fault::Killed, &injections)?;
+    let delayed = run.trace.iter().filter(|line| line.ends_with("(DELAYED)")).count();
+    ensure!(delayed > 0, "nothing was delayed: {}", run.text);
+    Ok((run, delayed))
+}
+
 fn play(folder: &Path, scene: &mut impl Scene, fault: Fault, at: Option<(&str, usize)>) -> Result<Run> {
     let (command, input) = scene.prepare()?;
-    let run = trace(folder, &command, &input, fault, at)?;
+    let injection = at.map(|(call, nth)| format!("inject={call}:{}:when={nth}", fault.injection()));
+    let run = trace(folder, &command, &input, fault, injection.as_slice())?;
     let about = || match (&run.struck, at) {
         (Some(call), Some((name, nth))) => {
-            format!("{} at {name} number {nth}, {call}\nit ended with {} and said: {}", fault.name(), run.status, run.text)
+            let (what, how) = (fault.name(), run.status);
+            format!("{what} at {name} number {nth}, {call}\nit ended with {how} and said: {}", run.text)
         }
         _ => "untouched".to_owned(),
     };
@@ -184,14 +207,14 @@ fn play(folder: &Path, scene: &mut impl Scene, fault: Fault, at: Option<(&str, u
     Ok(run)
 }
 
-fn trace(folder: &Path, command: &Command, input: &[u8], fault: Fault, at: Option<(&str, usize)>) -> Result<Run> {
+fn trace(folder: &Path, command: &Command, input: &[u8], fault: Fault, injections: &[String]) -> Result<Run> {
     let file: PathBuf = folder.join("trace");
     let calls: Vec<String> = fault.calls().map(|call| format!("?{call}")).collect();
     let mut strace = Command::new("timeout");
-    strace.args(["--kill-after=5", SECONDS, "strace", "-qq", "-s", "200", "-o"]).arg(&file);
+    strace.args(["--kill-after=5", SECONDS, "strace", "-qq", "-y", "-s", "200", "-o"]).arg(&file);
     strace.args(["-e", &format!("trace={}", calls.join(","))]);
-    if let Some((call, nth)) = at {
-        strace.args(["-e", &format!("inject={call}:{}:when={nth}", fault.injection())]);
+    for injection in injections {
+        strace.args(["-e", injection]);
     }
     strace.arg("--").arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
@@ -210,7 +233,7 @@ fn trace(folder: &Path, command: &Command, input: &[u8], fault: Fault, at: Optio
     let trace: Vec<String> = trace.lines().map(str::to_owned).collect();
     ensure!(!trace.is_empty(), "strace has seen nothing: {text}");
     let struck = match fault {
-        Fault::Killed => at.and(trace.iter().find(|line| line.ends_with("= ?") && !line.starts_with("exit"))),
+        Fault::Killed => trace.iter().find(|line| line.ends_with("= ?")),
         Fault::Full | Fault::Broken => trace.iter().find(|line| line.ends_with("(INJECTED)")),
     };
     Ok(Run { status: output.status, output: output.stdout, text, struck: struck.cloned(), trace })
