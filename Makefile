@@ -7,13 +7,14 @@ AS_ROOT := $(CURDIR)/tests/as-root
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E --)
 ON_MACHINES := $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 
-.PHONY: help setup servers build demo test test-network lab lab-setup lab-test system-test test-definitions \
+.PHONY: help setup servers build demo test test-network test-faults lab lab-setup lab-test system-test test-definitions \
     test-packages-all quick-deb bench bench-apt fuzz deb docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
 	@echo 'make test   every test: units, fixtures, whole sites; as root also on booted machines'
 	@echo 'make test-network  discovery over real multicast, beside avahi-daemon: as root, in namespaces of its own'
+	@echo 'make test-faults  every fault at every step, every byte and ten thousand definitions, of which make test tries a part'
 	@echo 'make lab    boot two Debian machines on a network of their own, with a shell in each, as root'
 	@echo 'make lab-test  that such machines boot, install and hear each other, as root'
 	@echo 'make system-test  the packages on such machines: the use cases, and what happens in the course of years'
@@ -58,6 +59,13 @@ test-network: servers build
 	tests/avahi '$(abspath $(BUILT))/avahi'
 	AUTO_MONITOR_AVAHI='$(abspath $(BUILT))/avahi' $(CARGO) test --locked \
 	    --package auto-monitor-tests --features network --test network $(ON_MACHINES)
+
+# Of all this, a part is in make test. An hour, most of which is waiting; the rows are those of the table in docs/faults.md.
+test-faults: servers build
+	AUTO_MONITOR_FAULTS=every $(CARGO) test --locked --package auto-monitor-tests --test faults --test injection \
+	    --config "target.'cfg(unix)'.runner = ['$(AS_USER)']" -- --nocapture --test-threads 8 >'$(BUILT)/faults.txt' || \
+	    { cat '$(BUILT)/faults.txt'; exit 1; }
+	@grep '^|' '$(BUILT)/faults.txt' | sort
 
 lab-setup:
 	@tests/lab-setup

@@ -51,57 +51,57 @@ fn a_session_that_takes_leave() -> Result<()> {
 
 #[test]
 fn the_first_publish_is_killed() -> Result<()> {
-    publisher::at_every_step_of(What::First, Fault::Killed, 17)
+    publisher::at_every_step_of(What::First, Fault::Killed, 23)
 }
 
 #[test]
 fn the_first_publish_finds_a_full_disk() -> Result<()> {
-    publisher::at_every_step_of(What::First, Fault::Full, 17)
+    publisher::at_every_step_of(What::First, Fault::Full, 29)
 }
 
 #[test]
 fn the_first_publish_finds_a_broken_disk() -> Result<()> {
-    publisher::at_every_step_of(What::First, Fault::Broken, 47)
+    publisher::at_every_step_of(What::First, Fault::Broken, 61)
 }
 
 #[test]
 fn the_publish_of_a_change_is_killed() -> Result<()> {
-    publisher::at_every_step_of(What::Change, Fault::Killed, 17)
+    publisher::at_every_step_of(What::Change, Fault::Killed, 23)
 }
 
 #[test]
 fn the_publish_of_a_change_finds_a_full_disk() -> Result<()> {
-    publisher::at_every_step_of(What::Change, Fault::Full, 17)
+    publisher::at_every_step_of(What::Change, Fault::Full, 29)
 }
 
 #[test]
 fn the_publish_of_a_change_finds_a_broken_disk() -> Result<()> {
-    publisher::at_every_step_of(What::Change, Fault::Broken, 47)
+    publisher::at_every_step_of(What::Change, Fault::Broken, 61)
 }
 
 #[test]
 fn the_publish_of_a_removal_is_killed() -> Result<()> {
-    publisher::at_every_step_of(What::Removal, Fault::Killed, 17)
+    publisher::at_every_step_of(What::Removal, Fault::Killed, 23)
 }
 
 #[test]
 fn the_publish_of_a_removal_finds_a_full_disk() -> Result<()> {
-    publisher::at_every_step_of(What::Removal, Fault::Full, 17)
+    publisher::at_every_step_of(What::Removal, Fault::Full, 29)
 }
 
 #[test]
 fn the_publish_of_a_removal_finds_a_broken_disk() -> Result<()> {
-    publisher::at_every_step_of(What::Removal, Fault::Broken, 47)
+    publisher::at_every_step_of(What::Removal, Fault::Broken, 61)
 }
 
 #[test]
 fn a_client_that_registers() -> Result<()> {
-    Fault::ALL.into_iter().try_for_each(|fault| client::registering(fault, 13))
+    Fault::ALL.into_iter().try_for_each(|fault| client::registering(fault, 17))
 }
 
 #[test]
 fn a_client_that_enrols() -> Result<()> {
-    Fault::ALL.into_iter().try_for_each(|fault| client::enrolling(fault, 13))
+    Fault::ALL.into_iter().try_for_each(|fault| client::enrolling(fault, 17))
 }
 
 #[test]

@@ -82,7 +82,9 @@ fn nagios_runs_what_the_definitions_say_and_nothing_else() -> Result<()> {
         Ok(if ready { Ok(outputs) } else { Err(format!("{} services, {empty} not yet run", outputs.len())) })
     })?;
     for (label, output) in &outputs {
-        let wanted = expected.remove(label).with_context(|| format!("Nagios has {label:?}, which nobody has defined"))?;
+        let wanted = expected
+            .remove(label)
+            .with_context(|| format!("Nagios has {label:?}, which nobody has defined"))?;
         let record = output.strip_prefix("recorded ").with_context(|| format!("{label:?} said {output}"))?;
         let found = recorded(&records.join(record))?;
         ensure!(found == wanted, "of {label:?}, with seed {seed},\nran {found:#?}\nand not {wanted:#?}");
@@ -140,7 +142,11 @@ fn register(site: &Site, name: &str, specimens: &[Specimen]) -> Result<()> {
     for specimen in specimens {
         let refused = reply.refused.iter().find(|refused| refused.name == specimen.sent.name);
         let wanted = specimen.runs.is_empty();
-        ensure!(refused.is_some() == wanted, "refused: {refused:?}, and to be refused: {wanted}: {:?}", specimen.sent);
+        ensure!(
+            refused.is_some() == wanted,
+            "refused: {refused:?}, and to be refused: {wanted}: {:?}",
+            specimen.sent
+        );
     }
     Ok(())
 }

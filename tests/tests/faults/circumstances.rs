@@ -76,7 +76,11 @@ pub fn slow_disk() -> Result<()> {
     let (run, delayed) = session?;
     let reply: Reply = serde_json::from_slice(&run.output).with_context(|| run.text.clone())?;
     ensure!(reply.refusal.is_none() && peer.held(&site)? == Some(counting(2)), "{reply:?}");
-    row("a session on a slow disk, beside another", "a second for every sync, 20 ms for every write", delayed);
+    row(
+        "a session on a slow disk, beside another",
+        "a second for every sync, 20 ms for every write",
+        delayed,
+    );
 
     let (run, delayed) = step::slowly(&site.root(), &site.server(&["publish"]).command(), &[])?;
     ensure!(run.status.success(), "{}", run.text);
@@ -112,7 +116,8 @@ pub fn clock() -> Result<()> {
     date.arg("+%s");
     fake(&mut date);
     let (then, now) = (date.output()?, Command::new("date").arg("+%s").output()?);
-    let seconds = |output: &Output| String::from_utf8_lossy(&output.stdout).trim().parse::<i64>().context("no date");
+    let seconds =
+        |output: &Output| String::from_utf8_lossy(&output.stdout).trim().parse::<i64>().context("no date");
     ensure!((86_000..87_000).contains(&(seconds(&then)? - seconds(&now)?)), "the clock is not set");
 
     let mut generation = 1;
@@ -186,7 +191,8 @@ pub fn nagios_dies() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (mut site, peer) = watched(folder.path())?;
     let link = site.root().join(STATE_DIR).join("current");
-    let moments: &[u64] = if everything() { &[0, 1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300] } else { &[5, 100] };
+    let moments: &[u64] =
+        if everything() { &[0, 1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300] } else { &[5, 100] };
     for (generation, moment) in (2..).zip(moments) {
         peer.register(&site, counting(generation))?;
         let before = fs::read_link(&link)?;
@@ -217,9 +223,8 @@ pub fn publishers() -> Result<()> {
     let rounds = times(2, 20);
     for generation in 2..2 + rounds {
         peer.register(&site, counting(generation))?;
-        let publishers: Vec<Child> = (0..3)
-            .map(|_| started(&mut site.server(&["publish"]).command()))
-            .collect::<Result<_>>()?;
+        let publishers: Vec<Child> =
+            (0..3).map(|_| started(&mut site.server(&["publish"]).command())).collect::<Result<_>>()?;
         for publisher in publishers {
             well(&publisher.wait_with_output()?)?;
         }

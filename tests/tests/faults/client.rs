@@ -123,7 +123,9 @@ pub fn enrolling(fault: Fault, thinned: usize) -> Result<()> {
 
 impl Scene for Enrolling {
     fn prepare(&mut self) -> Result<(Command, Vec<u8>)> {
-        for folder in [self.host.root().join(CLIENT_STATE), self.site.root().join(STATE_DIR).join("enrolment")] {
+        for folder in
+            [self.host.root().join(CLIENT_STATE), self.site.root().join(STATE_DIR).join("enrolment")]
+        {
             if folder.exists() {
                 fs::remove_dir_all(&folder)?;
             }
@@ -142,7 +144,10 @@ impl Scene for Enrolling {
         let known = self.site.server(&["pending"]).run()?.text.contains(&self.host.name);
         ensure!(!known || made.is_some(), "the server knows a key that the host has lost: {}", run.text);
         self.host.client(&self.site, &["enrol", &self.site.endpoint()?]).expect(4)?;
-        ensure!(made.is_none_or(|made| fs::read(&key).is_ok_and(|now| now == made)), "it has another key now");
+        ensure!(
+            made.is_none_or(|made| fs::read(&key).is_ok_and(|now| now == made)),
+            "it has another key now"
+        );
         self.site.server(&["approve", &self.host.name]).expect(0)?;
         self.host.client(&self.site, &["register"]).expect(0)?;
         nothing_is_left_in(&self.host.root().join(CLIENT_STATE))

@@ -66,7 +66,9 @@ fn cut(site: &Site, counter: &mut Counter, relay: &Relay, cut: Cut) -> Result<bo
     let was_cut = relay.was_cut();
     // What is on its way may still arrive.
     relay.cut(None);
-    counter.recovers(site, said.status).with_context(|| format!("{cut:?}; the client said: {}", said.text))?;
+    counter
+        .recovers(site, said.status)
+        .with_context(|| format!("{cut:?}; the client said: {}", said.text))?;
     Ok(was_cut)
 }
 

@@ -41,7 +41,9 @@ impl Peer {
         registration: Option<Registration>,
     ) -> Result<(Command, Vec<u8>)> {
         let mut command = site.server(&["session", &self.fingerprint]).command();
-        command.env("SSH_CONNECTION", "127.0.0.1 40000 127.0.0.1 2929").env("SSH_ORIGINAL_COMMAND", verb.word());
+        command
+            .env("SSH_CONNECTION", "127.0.0.1 40000 127.0.0.1 2929")
+            .env("SSH_ORIGINAL_COMMAND", verb.word());
         let request = Request { registration, ..Request::new(self.name.parse()?) };
         Ok((command, serde_json::to_vec(&request)?))
     }
@@ -49,7 +51,8 @@ impl Peer {
     /// Says something, and gives the answer.
     pub fn say(&self, site: &Site, verb: Verb, registration: Option<Registration>) -> Result<Reply> {
         let (mut command, input) = self.session(site, verb, registration)?;
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         child.stdin.take().context("no standard input")?.write_all(&input)?;
         let output = child.wait_with_output()?;
         serde_json::from_slice(&output.stdout)

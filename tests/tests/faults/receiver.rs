@@ -78,7 +78,10 @@ impl Scene for Receiver {
                     "acknowledged: {acknowledged}, and the registry holds {held:?}"
                 );
                 self.peer.register(&self.site, new.clone())?;
-                ensure!(self.peer.held(&self.site)? == Some(new), "the next one is acknowledged and not held");
+                ensure!(
+                    self.peer.held(&self.site)? == Some(new),
+                    "the next one is acknowledged and not held"
+                );
             }
             Verb::Enrol => {
                 let waits = self.pending()?.contains(&self.peer.name);

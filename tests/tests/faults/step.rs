@@ -223,7 +223,8 @@ fn trace(folder: &Path, command: &Command, input: &[u8], fault: Fault, injection
     strace.current_dir(command.get_current_dir().unwrap_or(folder));
     let given = folder.join("input");
     fs::write(&given, input)?;
-    let output = strace.stdin(fs::File::open(&given)?).stdout(Stdio::piped()).stderr(Stdio::piped()).output()?;
+    let output =
+        strace.stdin(fs::File::open(&given)?).stdout(Stdio::piped()).stderr(Stdio::piped()).output()?;
     let trace = fs::read(&file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));

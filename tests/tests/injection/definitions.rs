@@ -10,15 +10,69 @@ use monitoring_info::registration::Sent;
 
 /// What means something to Nagios, its objects or its macros, to a shell, to our templates, to getopt or to an INI file.
 const PIECES: &[&str] = &[
-    "$USER1$", "$ARG1$", "$HOSTADDRESS$", "$$", "$(id)", "${IFS}", "`id`", "'", "\"", "\\", "\\'", "!", ";", "#", "{{name}}",
-    "{{{command}}}", "{{/each}}", "{{!", "}}", "{", "}", "define service {", "%0a", "%n", "%s", "&", "&&", "|", "||", "--", "-",
-    "-H", "=", ",", "[x]", "*", "?", "~", "<", ">", "(", ")", "@", "/../", "null", "--extra-opts=@/etc/passwd", "+",
+    "$USER1$",
+    "$ARG1$",
+    "$HOSTADDRESS$",
+    "$$",
+    "$(id)",
+    "${IFS}",
+    "`id`",
+    "'",
+    "\"",
+    "\\",
+    "\\'",
+    "!",
+    ";",
+    "#",
+    "{{name}}",
+    "{{{command}}}",
+    "{{/each}}",
+    "{{!",
+    "}}",
+    "{",
+    "}",
+    "define service {",
+    "%0a",
+    "%n",
+    "%s",
+    "&",
+    "&&",
+    "|",
+    "||",
+    "--",
+    "-",
+    "-H",
+    "=",
+    ",",
+    "[x]",
+    "*",
+    "?",
+    "~",
+    "<",
+    ">",
+    "(",
+    ")",
+    "@",
+    "/../",
+    "null",
+    "--extra-opts=@/etc/passwd",
+    "+",
 ];
 /// The same, where others than printable ASCII may stand.
 const FREE: &[&str] = &[" ", "  ", "é", "日本語", "ß", "🦀", "עברית", "ü", "µ"];
 /// What may stand before the `@` of an address.
-const ATOMS: &[&str] = &["$USER1$", "`id`", "'", "!", "#", "{{x}}", "&", "|", "*", "?", "~", "=", "/", "+", "-", "%s", "a", "Z9"];
-const NAMES: &[&str] = &["www.example.org", "WWW.Example.ORG", "mx", "localhost", "192.0.2.7", "2001:db8::7", "xn--bcher-kva.example"];
+const ATOMS: &[&str] = &[
+    "$USER1$", "`id`", "'", "!", "#", "{{x}}", "&", "|", "*", "?", "~", "=", "/", "+", "-", "%s", "a", "Z9",
+];
+const NAMES: &[&str] = &[
+    "www.example.org",
+    "WWW.Example.ORG",
+    "mx",
+    "localhost",
+    "192.0.2.7",
+    "2001:db8::7",
+    "xn--bcher-kva.example",
+];
 const TRUE: &[&str] = &["True", "yes", "ON", "1", "true"];
 const FALSE: &[&str] = &["False", "no", "Off", "0"];
 const KINDS: &[&str] = &["http", "tcp", "udp", "ssh", "smtp", "imap", "pop3", "mailflow", "ldap"];
@@ -172,7 +226,8 @@ pub fn specimen(chance: &mut Chance, number: usize, host: &Host<'_>) -> Specimen
     let refused = chance.one_in(20);
     if refused {
         let key = chance.of(&["port", "surprise"]);
-        let value = chance.of(&["80\n}\ndefine command {", "\u{1b}[2J", " 80", "80;", "$USER1$", "\u{202e}80", ""]);
+        let value =
+            chance.of(&["80\n}\ndefine command {", "\u{1b}[2J", " 80", "80;", "$USER1$", "\u{202e}80", ""]);
         settings.insert(key.to_owned(), value.to_owned());
     }
     let mut name = format!("{}{number}", chance.word().trim_end_matches('-'));
@@ -188,6 +243,7 @@ pub fn specimen(chance: &mut Chance, number: usize, host: &Host<'_>) -> Specimen
 }
 
 /// What the documentation says that runs for a definition.
+#[expect(clippy::too_many_lines, reason = "one rule after the other, as the documentation has them")]
 fn runs(sent: &Sent, host: &Host<'_>) -> BTreeMap<String, Runs> {
     let said = |key: &str| sent.settings.get(key).map(String::as_str);
     let yes = |key: &str| said(key).is_some_and(|text| TRUE.contains(&text));
@@ -222,7 +278,10 @@ fn runs(sent: &Sent, host: &Host<'_>) -> BTreeMap<String, Runs> {
     let list = |id: &str| format!("{}/{id}", host.name);
     let program = match (kind, said("email"), said("username")) {
         ("http", ..) => {
-            add(&[&format!("--hostname={}", name("hostname")), &format!("--uri={}", said("uri").unwrap_or("/"))]);
+            add(&[
+                &format!("--hostname={}", name("hostname")),
+                &format!("--uri={}", said("uri").unwrap_or("/")),
+            ]);
             if tls {
                 add(&["--tls"]);
             }
@@ -293,7 +352,10 @@ fn runs(sent: &Sent, host: &Host<'_>) -> BTreeMap<String, Runs> {
         }
         if secret.is_some() {
             // The number of the descriptor is nobody's business.
-            words.push((if ours { "--password-file=/dev/fd/" } else { "--extra-opts=registered@/dev/fd/" }).to_owned());
+            words.push(
+                (if ours { "--password-file=/dev/fd/" } else { "--extra-opts=registered@/dev/fd/" })
+                    .to_owned(),
+            );
         }
         words.extend(after);
         Runs { words, secret }
