@@ -143,7 +143,7 @@ impl Process {
 
     fn attempt(&self) -> Result<(), String> {
         let cache = self.object_cache()?;
-        let before = identity(&cache);
+        let before = identity(&cache)?;
         if let Some(command) = &self.reload_command {
             command::run("reload-command", command, &[], TIME_MAX)?;
         } else {
@@ -163,7 +163,7 @@ impl Process {
         let deadline = Instant::now() + TIME_MAX;
         loop {
             // Another file, and not a later one: clocks are set back.
-            if identity(&cache).is_some_and(|now| Some(now) != before) {
+            if identity(&cache)?.is_some_and(|now| Some(now) != before) {
                 // Nagios writes the cache when it has accepted everything; then it must still be there.
                 std::thread::sleep(STEADY);
                 return match self.running() {
@@ -203,9 +203,16 @@ struct Identity {
     modified: SystemTime,
 }
 
-fn identity(path: &Path) -> Option<Identity> {
-    let metadata = fs::metadata(path).ok()?;
-    Some(Identity { inode: metadata.ino(), size: metadata.size(), modified: metadata.modified().ok()? })
+/// None where there is no file. One that cannot be looked at is no such file: the next look would take it for a new one.
+fn identity(path: &Path) -> Result<Option<Identity>, String> {
+    let of = |metadata: fs::Metadata| {
+        Ok(Identity { inode: metadata.ino(), size: metadata.size(), modified: metadata.modified()? })
+    };
+    match fs::metadata(path).and_then(of) {
+        Ok(identity) => Ok(Some(identity)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("cannot tell whether Nagios has reloaded, by {}: {error}", path.display())),
+    }
 }
 
 #[cfg(test)]
@@ -232,6 +239,22 @@ mod tests {
         fs::remove_dir(folder.path().join("nagios.pid")).unwrap();
         let Running::No { reason } = nagios.running() else { panic!("{:?}", nagios.running()) };
         assert!(reason.contains("nagios.pid is not there, and no process is seen"), "{reason}");
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_confirms_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let configuration = folder.path().join("nagios.cfg");
+        // Below a file, there is no looking at anything.
+        let cache = configuration.join("objects.cache");
+        fs::write(&configuration, format!("object_cache_file={}\n", cache.display())).unwrap();
+        let nagios = Process {
+            program: "/usr/sbin/nagios4".into(),
+            configuration,
+            reload_command: Some("true".to_owned()),
+        };
+        let Activation::Failed { reason } = nagios.reload() else { panic!("confirmed") };
+        assert!(reason.starts_with("cannot tell whether Nagios has reloaded, by "), "{reason}");
     }
 
     #[test]
