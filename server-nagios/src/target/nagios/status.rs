@@ -47,7 +47,7 @@ pub(super) fn outlook(main_file: &Path, now: Timestamp) -> Result<Outlook, Strin
         return Err(format!(
             "it has not written {} for {} s, and was to do so every {interval} s",
             path.display(),
-            now - written
+            now.saturating_sub(written)
         ));
     }
     Ok(outlook)
@@ -108,7 +108,7 @@ impl Object {
     /// file does not know yet; and while it flaps, that is the alert.
     fn is_due(&self, now: i64) -> bool {
         let settled = self.next_check > now || !self.is_checked;
-        let minutes = u64::try_from((now - self.changed).div_euclid(60));
+        let minutes = u64::try_from(now.saturating_sub(self.changed).div_euclid(60));
         settled && !self.is_flapping && minutes.is_ok_and(|minutes| minutes <= 1 || minutes.is_power_of_two())
     }
 
@@ -240,6 +240,22 @@ mod tests {
         assert_eq!(told, [("DOWN", "DOWN: a=}\nb\nc"), ("CRITICAL", "CRITICAL: a=}\nb\nc")]);
         let subjects: Vec<_> = outlook.problems.iter().map(|problem| problem.subject.clone()).collect();
         assert_eq!(names(&subjects), ["h1 ", "h1 ill"]);
+    }
+
+    #[test]
+    fn no_number_is_too_odd() {
+        for odd in [i64::MIN, i64::MAX] {
+            let objects =
+                ["last_hard_state_change", "next_check"].map(|key| object("h", "s", &format!("{key}={odd}")));
+            let (written, _) = said(&objects);
+            assert_eq!(written, Some(9990));
+            let folder = tempfile::tempdir().unwrap();
+            let main = folder.path().join("nagios.cfg");
+            std::fs::write(&main, "status_file=status.dat\n").unwrap();
+            std::fs::write(folder.path().join("status.dat"), format!("info {{\n\tcreated={odd}\n\t}}\n"))
+                .unwrap();
+            assert_eq!(outlook(&main, Timestamp::from_second(NOW).unwrap()).is_ok(), odd > 0);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use auto_monitor_tests::lab::packages::CLIENT;
-use auto_monitor_tests::lab::{Machine, PATIENCE, Site};
+use auto_monitor_tests::lab::{Machine, Network, PATIENCE, Site};
 use auto_monitor_tests::patience::wait_for;
 
 use super::made::{Made, publish};
@@ -102,4 +102,19 @@ fn approved_once_more(site: &Site, b: &Machine) -> Result<()> {
     // Nobody waits for the timer.
     b.expect_either_way(&["auto-monitor", "register"])?;
     Ok(())
+}
+
+/// Has what the removal starts come to its program late, as on a host that has much else to do.
+const BUSY: &str = "[Service]\nExecStartPre=/bin/sleep 3\n";
+
+#[test]
+fn a_host_that_is_too_busy_to_take_leave_at_once_takes_it_nevertheless() -> Result<()> {
+    let (site, b) = Site::enrolled(Network::Ipv4)?;
+    b.write("/etc/systemd/system/auto-monitor-deregister.service.d/busy.conf", 0o644, BUSY.as_bytes())?;
+    b.expect(0, &["systemctl", "daemon-reload"])?;
+    b.apt(&["remove", "auto-monitor-client"])?;
+    b.expect(1, &["test", "-e", "/usr/bin/auto-monitor"])?;
+    site.monitor.wait_until(&b, "withdrawn")?;
+    drop(b);
+    site.lab.end()
 }
