@@ -1,6 +1,6 @@
 //! Publishing, judged by a real Nagios: what it verifies, and what it has read.
 
-#[allow(dead_code, reason = "each test program uses its part of it")]
+#[expect(dead_code, reason = "each test program uses its part of it")]
 #[path = "publish/site.rs"]
 mod site;
 

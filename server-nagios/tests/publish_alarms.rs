@@ -1,6 +1,6 @@
 //! Who is told of problems: everybody whom the administrator names, and if that is nobody, the administrator hears it.
 
-#[allow(dead_code, reason = "each test program uses its part of it")]
+#[expect(dead_code, reason = "each test program uses its part of it")]
 #[path = "publish/site.rs"]
 mod site;
 

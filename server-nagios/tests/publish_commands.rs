@@ -1,6 +1,6 @@
 //! The commands about publishing, as a person and as a program call them.
 
-#[allow(dead_code, reason = "each test program uses its part of it")]
+#[expect(dead_code, reason = "each test program uses its part of it")]
 #[path = "publish/site.rs"]
 mod site;
 

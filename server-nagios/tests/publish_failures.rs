@@ -1,6 +1,6 @@
 //! Everything that can go wrong with a publish: one clear sentence each, and the last good set stays.
 
-#[allow(dead_code, reason = "each test program uses its part of it")]
+#[expect(dead_code, reason = "each test program uses its part of it")]
 #[path = "publish/site.rs"]
 mod site;
 

@@ -1,7 +1,7 @@
 //! An approved host that sends whatever the wire lets it: Nagios has exactly its services, under its name, and nothing
 //! else of it.
 
-#[allow(dead_code, reason = "each test program uses its part of it")]
+#[expect(dead_code, reason = "each test program uses its part of it")]
 #[path = "publish/site.rs"]
 mod site;
 

@@ -1,6 +1,6 @@
 //! At every moment, what Nagios would read is something that it accepts.
 
-#[allow(dead_code, reason = "each test program uses its part of it")]
+#[expect(dead_code, reason = "each test program uses its part of it")]
 #[path = "publish/site.rs"]
 mod site;
 

@@ -1,6 +1,6 @@
 //! What the commands say of an alert station, and that one that does not answer holds up nothing.
 
-#[allow(dead_code, reason = "each test program uses its part of it")]
+#[expect(dead_code, reason = "each test program uses its part of it")]
 #[path = "publish/site.rs"]
 mod site;
 

@@ -1,6 +1,6 @@
 //! Publishing to an alert station beside Nagios: neither stops the other, and what is in force is always whole.
 
-#[allow(dead_code, reason = "each test program uses its part of it")]
+#[expect(dead_code, reason = "each test program uses its part of it")]
 #[path = "publish/site.rs"]
 mod site;
 
