@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use auto_monitor_tests::patience::wait_for;
 use auto_monitor_tests::site::{Site, own_network};
+use fastrand::Rng;
 use monitoring_info::probe::OURS;
 use monitoring_info::registration::{Registration, Verb};
 
@@ -41,7 +42,7 @@ fn nagios_runs_what_the_definitions_say_and_nothing_else() -> Result<()> {
     let (hosts, each) = if everything { (50, 200) } else { (3, 100) };
     let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() | 1;
     println!("seed {seed}");
-    let mut chance = Chance(seed);
+    let mut chance = Chance(Rng::with_seed(seed));
     let folder = tempfile::tempdir()?;
     let mut site = Site::lay_out(folder.path(), own_network())?;
     let records = record_everything(&site)?;

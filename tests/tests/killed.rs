@@ -26,19 +26,6 @@ const VERDICT: Duration = Duration::from_secs(120);
 /// Who may be killed: our programs, the sshd of the endpoint with its sessions, and Nagios with its workers.
 const PREY: [&str; 4] = ["auto-monitor", "auto-monitor-se", "sshd", "nagios4"];
 
-/// Numbers without a pattern; the seed is printed, so that a failure can be run again.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        // xorshift64 (Marsaglia 2003).
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap_or(0)
-    }
-}
-
 /// A host that changes all the time.
 struct Restless {
     host: Host,
@@ -101,7 +88,7 @@ fn verify(root: &Path) -> Result<()> {
 fn nothing_is_lost_and_nothing_needs_a_hand() -> Result<()> {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() | 1;
     println!("seed {seed}");
-    let mut chance = Chance(seed);
+    let mut chance = fastrand::Rng::with_seed(seed);
     let folder = tempfile::tempdir()?;
     let mut site = Site::lay_out(folder.path(), own_network())?;
     site.start_endpoint()?;
@@ -140,10 +127,10 @@ fn nothing_is_lost_and_nothing_needs_a_hand() -> Result<()> {
                 let mut prey = descendants(std::process::id());
                 prey.retain(|running| PREY.contains(&running.name.as_str()));
                 // First whom, then which: else Nagios's many workers would be most of the dead.
-                let name = PREY[chance.below(PREY.len())];
+                let name = PREY[chance.usize(..PREY.len())];
                 prey.retain(|running| running.name == name);
                 if !prey.is_empty() {
-                    let victim = prey.swap_remove(chance.below(prey.len()));
+                    let victim = prey.swap_remove(chance.usize(..prey.len()));
                     if kill_process(victim.id, Signal::KILL).is_ok() {
                         killed.push(victim.name);
                     }

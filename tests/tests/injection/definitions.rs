@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use fastrand::Rng;
 use monitoring_info::registration::Sent;
 
 /// What means something to Nagios, its objects or its macros, to a shell, to our templates, to getopt or to an INI file.
@@ -77,16 +78,13 @@ const TRUE: &[&str] = &["True", "yes", "ON", "1", "true"];
 const FALSE: &[&str] = &["False", "no", "Off", "0"];
 const KINDS: &[&str] = &["http", "tcp", "udp", "ssh", "smtp", "imap", "pop3", "mailflow", "ldap"];
 
-/// Numbers without a pattern (xorshift64, Marsaglia 2003).
+/// What makes definitions up; the same seed, the same definitions.
 #[derive(Debug)]
-pub struct Chance(pub u64);
+pub struct Chance(pub Rng);
 
 impl Chance {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap_or(0)
+        self.0.usize(..bound)
     }
 
     fn one_in(&mut self, count: usize) -> bool {
