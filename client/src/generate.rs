@@ -50,7 +50,7 @@ pub fn run(screen: Screen, what: &Generate) -> Result<Status, Failure> {
             }
         }
         Generate::Completions { shell } => {
-            let script = completion::script(*shell);
+            let script = completion::COMPLETION.script(*shell);
             screen.print(
                 &script.map_err(|error| Failure::io(format!("write completions for {shell}"), &error))?,
             );

@@ -47,7 +47,7 @@ pub fn generate(what: &Generate) -> anyhow::Result<ExitCode> {
             }
         }
         Generate::Completions { shell } => {
-            let script = completion::script(*shell);
+            let script = completion::COMPLETION.script(*shell);
             crate::print(script.with_context(|| format!("cannot write completions for {shell}"))?)?;
         }
     }
