@@ -60,7 +60,7 @@ test-network: servers build
 	AUTO_MONITOR_AVAHI='$(abspath $(BUILT))/avahi' $(CARGO) test --locked \
 	    --package auto-monitor-tests --features network --test network $(ON_MACHINES)
 
-# Of all this, a part is in make test. An hour, most of which is waiting; the rows are those of the table in docs/faults.md.
+# Of all this, a part is in make test. It takes hours, most of them waiting; the rows are those of the table in docs/faults.md.
 test-faults: servers build
 	AUTO_MONITOR_FAULTS=every $(CARGO) test --locked --package auto-monitor-tests --test faults --test injection \
 	    --config "target.'cfg(unix)'.runner = ['$(AS_USER)']" -- --nocapture --test-threads 8 >'$(BUILT)/faults.txt' || \

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 
 use crate::patience::wait_for;
@@ -164,6 +165,18 @@ impl Nagios {
             Ok(if pipe.exists() { Ok(()) } else { Err(format!("no {}", pipe.display())) })
         })?;
         self.process = Some(process);
+        Ok(())
+    }
+
+    /// Passes if Nagios accepts the configuration that it would read now.
+    ///
+    /// # Errors
+    /// It does not; with what it says.
+    pub fn verify(&self) -> Result<()> {
+        let verdict =
+            Command::new(PROGRAM).arg("-v").arg(self.configuration()).stdin(Stdio::null()).output()?;
+        let said = String::from_utf8_lossy(&verdict.stdout);
+        ensure!(verdict.status.success(), "nagios4 -v refuses:\n{said}");
         Ok(())
     }
 

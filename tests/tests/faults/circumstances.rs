@@ -16,7 +16,7 @@ use monitoring_info::registration::{Reply, Verb};
 
 use crate::client::{CLIENT_STATE, Counter};
 use crate::peer::{Peer, counting};
-use crate::scene::{copy, has, nothing_is_left, publish, verify};
+use crate::scene::{copy, has, nothing_is_left, publish};
 use crate::step;
 use crate::table::{everything, row};
 
@@ -155,7 +155,7 @@ pub fn clock() -> Result<()> {
         })?;
         has(&site, &peer.name, Some(generation))?;
         has(&site, &counter.host.name, Some(counter.count))?;
-        verify(&site)?;
+        site.nagios.verify()?;
         // And all of it again, with the clock as it is.
         counter.change()?;
         counter.host.client(&site, &["register"]).expect(0)?;
@@ -205,7 +205,7 @@ pub fn nagios_dies() -> Result<()> {
         let output = publish_now.wait_with_output()?;
         // Confirmed before it died, or taken back.
         ensure!(output.status.code().is_some(), "publish ended with {}", output.status);
-        verify(&site)?;
+        site.nagios.verify()?;
         site.nagios.start()?;
         site.nagios.write_lock_file()?;
         publish(&site)?;
@@ -229,7 +229,7 @@ pub fn publishers() -> Result<()> {
             well(&publisher.wait_with_output()?)?;
         }
         has(&site, &peer.name, Some(generation))?;
-        verify(&site)?;
+        site.nagios.verify()?;
         nothing_is_left(&site)?;
     }
     row("three publishers", "at once", usize::try_from(rounds)?);
@@ -277,7 +277,7 @@ pub fn old_server() -> Result<()> {
         copy(&state, &backup)?;
         (0..age).try_for_each(|_| say())?;
         copy(&backup, &state)?;
-        verify(&site)?;
+        site.nagios.verify()?;
         // Nobody tells the host; its next registration, the timer's, has nothing new in it.
         counter.recovers(&site, None)?;
         publish(&site)?;

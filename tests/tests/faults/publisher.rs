@@ -9,7 +9,7 @@ use monitoring_info::registration::Verb;
 use tempfile::TempDir;
 
 use crate::peer::{Peer, counting};
-use crate::scene::{copy, has, nothing_is_left, publish, verify};
+use crate::scene::{copy, has, nothing_is_left, publish};
 use crate::step::{Fault, Run, Scene, at_every_step};
 use crate::table::{row, stride};
 
@@ -96,7 +96,7 @@ impl Scene for Publisher {
     }
 
     fn judge(&mut self, run: &Run) -> Result<()> {
-        verify(&self.site)?;
+        self.site.nagios.verify()?;
         if run.status.success() && !run.text.contains("cannot ") {
             // Whoever is told that it is published can rely on it.
             self.has_all()?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use auto_monitor_tests::site::Site;
@@ -10,17 +10,6 @@ use monitoring_info::published::STATE_DIR;
 
 /// What the names of files and folders begin with that are in the making.
 const UNFINISHED: [&str; 4] = [".new", ".staging", ".scratch", ".current-new"];
-
-/// Nagios accepts what it would read now.
-pub fn verify(site: &Site) -> Result<()> {
-    let output = Command::new("/usr/sbin/nagios4")
-        .arg("-v")
-        .arg(site.nagios.configuration())
-        .stdin(Stdio::null())
-        .output()?;
-    ensure!(output.status.success(), "nagios4 -v refuses:\n{}", String::from_utf8_lossy(&output.stdout));
-    Ok(())
-}
 
 /// The counting services of a host that the running Nagios has, in the order of its object cache.
 pub fn counts(site: &Site, host: &str) -> Result<Vec<String>> {
