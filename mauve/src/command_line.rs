@@ -78,7 +78,7 @@ enum Part {
 /// There is nothing to send, because help was asked for, or because it was not understood.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, clap::Error> {
     let mut command = command().after_help(manual::examples());
-    let mut matches = command.try_get_matches_from_mut(with_times_joined(arguments))?;
+    let mut matches = command.try_get_matches_from_mut(as_clap_wants(arguments))?;
     let mut request = Request {
         root: matches.remove_one("root").unwrap_or_default(),
         destinations: matches.remove_many("destination").into_iter().flatten().collect(),
@@ -272,7 +272,7 @@ fn in_order(matches: &ArgMatches) -> Vec<Part> {
 
 /// Joins a time before now to its option, as clap wants it: `-r -10m` becomes `-r-10m`, `--raise -10m` `--raise=-10m`. And
 /// keeps the `=` of `-s=x`, which clap would take for a sign between the two, and the original takes for text.
-fn with_times_joined(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+fn as_clap_wants(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut joined: Vec<OsString> = Vec::new();
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {

@@ -37,6 +37,7 @@ pub use remarks::{refusal, refused};
 /// How long a session lasts at most, whatever it waits for: a client that does not read its reply, a lock, a disk.
 /// Being ended is harmless at every moment, as for every process here.
 pub const SESSION_SECONDS: u64 = DOCUMENT_SECONDS + 50;
+
 /// A failure of the server's own; the client is told what it can use of it, the journal the rest.
 type Failure = anyhow::Error;
 

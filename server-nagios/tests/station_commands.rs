@@ -66,7 +66,7 @@ fn doctor_names_what_keeps_a_station_from_hearing() {
     assert!(finding(&site, "Mauve").contains("nothing is published to it yet"));
     run(&site, &["publish"]);
     assert!(finding(&site, "Mauve").contains("well   Mauve          routing 1 is published"));
-    wait("Nagios's status", || finding(&site, "heartbeat").contains("things are watched just now"));
+    wait("Nagios's status", || finding(&site, "heartbeat").contains("Nagios gets on, with "));
 
     site.write(CONFIGURATION, &ROUTING.replace("/bin/true\n\n[notify", "/nonexistent/mauvesend\n\n[notify"));
     let found = finding(&site, "Mauve");

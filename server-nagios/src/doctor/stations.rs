@@ -36,7 +36,10 @@ pub(super) fn examine(paths: &Paths, configuration: &Configuration) -> Vec<Findi
 pub(super) fn heartbeat(engine: &dyn Engine) -> Finding {
     const ABOUT: &str = "heartbeat";
     match heartbeat::alive(engine) {
-        Ok(outlook) => well(ABOUT, format!("{} things are watched just now", outlook.watched.len())),
+        Ok(outlook) => {
+            let (title, watched) = (engine.title(), outlook.watched.len());
+            well(ABOUT, format!("{title} gets on, with {watched} hosts and services"))
+        }
         Err(reason) => {
             fault(ABOUT, format!("{reason}, so no station is told that it is alive"), "see about that first")
         }

@@ -82,7 +82,7 @@ fn routed(monitor: &Monitor, subject: &str, id: &str) -> Result<serde_json::Valu
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .context("install ruby (tests/setup servers)")?;
+        .context("install ruby (tests/lab-setup)")?;
     let alert = serde_json::json!({
         "subject": subject, "source": SOURCE, "id": id, "time": now()?, "unacknowledged_for": 0
     });
