@@ -192,8 +192,8 @@ pub static NOTIFY_KEYS: &[Key<Notify>] = &[
         name: "every",
         form: DURATION_OR_NEVER_FORM,
         default: "1h",
-        summary: "how often people are told, as long as nobody has acknowledged it; never: once. The station reminds all whom it \
-                  tells of an alert at one time, so this is for those of `[notify NAME/MORE]`, too",
+        summary: "how often people are told, as long as nobody has acknowledged it; never: once. The station reminds all \
+                  whom it tells of an alert at one time, so this is for those of `[notify NAME/MORE]`, too",
         set: |to, text| duration_or_never(text).map(|value| to.route.every = value),
     },
     Key {
@@ -234,7 +234,7 @@ fn after(text: &str) -> Result<Duration, Invalid> {
     let after = duration(text).map_err(|invalid| Invalid::new(invalid.message, help()))?;
     if after > AFTER_MAX {
         return Err(Invalid::new(
-            format!("{text} is more than the day that the station is sure to look ahead beyond `during`"),
+            format!("{text} is more than a day, after which the station may find no hour to tell anybody in"),
             help(),
         ));
     }

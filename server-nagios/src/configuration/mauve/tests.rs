@@ -54,7 +54,7 @@ fn every_fault_is_told_with_its_line_and_what_would_be_right() {
             "every = 1h",
             "18: `every` is said in [notify databases], and this section only adds people to it",
         ),
-        ("after = 1h", "after = 25h", "18: the value of `after` is wrong: 25h is more than the day that"),
+        ("after = 1h", "after = 25h", "18: the value of `after` is wrong: 25h is more than a day, after"),
         ("customer-a", "a b", "8: the value of `tags` is wrong: `a b` cannot be a tag"),
         (
             "alice, on-call",
