@@ -17,6 +17,10 @@ use rustix::io::Errno;
 
 use crate::deadline::Deadline;
 
+mod transport;
+
+pub use transport::Transport;
+
 /// How many bytes a check reads at most, all in all: far more than any sound dialogue of ours, far less than memory.
 const BUDGET: usize = 8 << 20;
 const BUDGET_SAID: &str = "8 MiB";
@@ -242,7 +246,7 @@ impl Endpoint {
 /// A connection under a deadline and a budget.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    transport: Box<dyn Transport>,
     deadline: Deadline,
     left: usize,
     stage: &'static str,
@@ -273,14 +277,7 @@ impl Connection {
                 Ok(stream) => {
                     // A dialogue of short lines: waiting for more to send only costs time. It works without, too.
                     let _ = stream.set_nodelay(true);
-                    return Ok(Self {
-                        stream,
-                        deadline,
-                        left: BUDGET,
-                        stage: "waiting for the greeting",
-                        first: Vec::new(),
-                        protected_records: 0,
-                    });
+                    return Ok(Self::over(stream, deadline));
                 }
                 Err(reason) => refusals.add(*address, share, reason),
             }
@@ -289,6 +286,19 @@ impl Connection {
             return Err(Error::TimedOut { stage: "connecting", seconds: deadline.seconds() });
         }
         Err(Error::Connect(refusals))
+    }
+
+    /// A connection that somebody else has made.
+    #[must_use]
+    pub fn over(transport: impl Transport + 'static, deadline: Deadline) -> Self {
+        Self {
+            transport: Box::new(transport),
+            deadline,
+            left: BUDGET,
+            stage: "waiting for the greeting",
+            first: Vec::new(),
+            protected_records: 0,
+        }
     }
 
     /// Says what is being done from now on, for errors.
@@ -331,18 +341,18 @@ impl Connection {
     /// # Errors
     /// The system's.
     pub fn local_address(&self) -> io::Result<IpAddr> {
-        self.stream.local_addr().map(|address| address.ip())
+        self.transport.local_address()
     }
 
     /// Does it with a timeout of what is left. A system call on a socket with a timeout ends early when the process is
     /// stopped and goes on (signal(7)); then it is done again.
     fn in_time(
-        &self,
-        mut attempt: impl FnMut(&TcpStream, Duration) -> io::Result<usize>,
+        &mut self,
+        mut attempt: impl FnMut(&mut dyn Transport, Duration) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
             let left = self.deadline.remaining().ok_or_else(|| self.timed_out())?;
-            match attempt(&self.stream, left) {
+            match attempt(&mut *self.transport, left) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => return done.map_err(|error| self.told(error)),
             }
@@ -372,10 +382,7 @@ impl Read for Connection {
             return Err(io::Error::other(Error::TooMuch { stage: self.stage, limit: BUDGET_SAID }));
         }
         let room = buffer.len().min(self.left);
-        let read = self.in_time(|mut stream, left| {
-            stream.set_read_timeout(Some(left))?;
-            stream.read(&mut buffer[..room])
-        })?;
+        let read = self.in_time(|transport, left| transport.read_within(left, &mut buffer[..room]))?;
         self.left -= read;
         let missing = FIRST_BYTES.saturating_sub(self.first.len()).min(read);
         self.first.extend_from_slice(&buffer[..missing]);
@@ -385,15 +392,14 @@ impl Read for Connection {
 
 impl Write for Connection {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.in_time(|mut stream, left| {
-            stream.set_write_timeout(Some(left))?;
-            stream.write(buffer)
-        })
-        .inspect(|_| self.protected_records = protected_records(buffer))
+        let written = self.in_time(|transport, left| transport.write_within(left, buffer))?;
+        self.protected_records = protected_records(buffer);
+        Ok(written)
     }
 
+    /// Nothing is held back.
     fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
+        Ok(())
     }
 }
 

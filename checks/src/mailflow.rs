@@ -11,11 +11,11 @@
 //! or deleted, and two monitoring servers may share a mailbox.
 
 pub mod delay;
-mod imap;
-mod mail;
-mod message;
-mod password;
-mod pop3;
+pub mod imap;
+pub mod mail;
+pub mod message;
+pub mod password;
+pub mod pop3;
 pub mod receive;
 mod recipients;
 pub mod send;

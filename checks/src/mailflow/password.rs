@@ -58,14 +58,21 @@ impl Account {
         set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|error| Error::Core(error.into()))?;
         let mut bytes = Vec::with_capacity(PASSWORD_MAX + 3);
         file.take(PASSWORD_MAX as u64 + 3).read_to_end(&mut bytes).map_err(failed)?;
-        let unsound = || Error::Unsound { path: path.to_owned() };
-        let text = String::from_utf8(bytes).map_err(|_| unsound())?;
-        let password = text.strip_suffix('\n').unwrap_or(&text);
+        String::from_utf8(bytes)
+            .ok()
+            .and_then(|text| Self::new(user, &text))
+            .ok_or_else(|| Error::Unsound { path: path.to_owned() })
+    }
+
+    /// A user and the password in this text, of which one line end is no part; none if there is something else in it.
+    #[must_use]
+    pub fn new(user: &str, text: &str) -> Option<Self> {
+        let password = text.strip_suffix('\n').unwrap_or(text);
         let password = password.strip_suffix('\r').unwrap_or(password);
         if password.is_empty() || password.len() > PASSWORD_MAX || password.contains(char::is_control) {
-            return Err(unsound());
+            return None;
         }
-        Ok(Self { user: user.to_owned(), password: password.to_owned() })
+        Some(Self { user: user.to_owned(), password: password.to_owned() })
     }
 
     /// The password. It goes to the server and nowhere else.

@@ -133,7 +133,9 @@ pub enum Error {
 }
 
 impl Error {
-    fn state(&self) -> State {
+    /// What it means for the service.
+    #[must_use]
+    pub fn state(&self) -> State {
         match self {
             Self::Password(_) | Self::PlainText | Self::NoTop(_) | Self::Store(_) => State::Unknown,
             // It lives, and the next look may find it free.
@@ -147,7 +149,8 @@ impl Error {
     }
 
     /// Without the password, if the server has repeated it.
-    fn safe(self, account: &Account) -> Self {
+    #[must_use]
+    pub fn safe(self, account: &Account) -> Self {
         let safe = |said| account.without_password(said);
         match self {
             Self::Login(said) => Self::Login(safe(said)),
