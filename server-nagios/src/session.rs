@@ -28,7 +28,7 @@ use crate::paths::Paths;
 use crate::registry::{self, Record, Withdrawn};
 use crate::{Context, cli, publication, token};
 
-mod document;
+pub mod document;
 mod maintenance;
 mod remarks;
 

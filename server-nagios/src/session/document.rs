@@ -18,17 +18,25 @@ struct Versioned {
 }
 
 /// The refusal of a request.
-pub(super) struct No {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct No {
+    /// For programs.
     pub code: RefusalCode,
+    /// What is wrong.
     pub message: String,
+    /// What to do.
     pub help: Option<String>,
 }
 
 impl No {
+    /// A refusal that nothing helps against.
+    #[must_use]
     pub fn new(code: RefusalCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), help: None }
     }
 
+    /// With what to do.
+    #[must_use]
     pub fn help(mut self, help: &str) -> Self {
         self.help = Some(help.to_owned());
         self
@@ -86,7 +94,10 @@ pub(super) fn read(mut input: impl Read + AsFd) -> Result<Vec<u8>, Unread> {
 }
 
 /// The request in a document.
-pub(super) fn parse(document: &[u8]) -> Result<Request, No> {
+///
+/// # Errors
+/// It is none of this version.
+pub fn parse(document: &[u8]) -> Result<Request, No> {
     let malformed = |error: serde_json::Error| {
         No::new(RefusalCode::Malformed, format!("the document is not one of version {VERSION}: {error}"))
     };
@@ -102,7 +113,10 @@ pub(super) fn parse(document: &[u8]) -> Result<Request, No> {
 }
 
 /// Whether a registration keeps the limits that concern it as a whole; those of a definition are judged with it.
-pub(super) fn limits(registration: &Registration) -> Result<(), No> {
+///
+/// # Errors
+/// The first limit that it exceeds.
+pub fn limits(registration: &Registration) -> Result<(), No> {
     let too_many = |what: &str, count: usize, most: usize| {
         No::new(RefusalCode::Limit, format!("{count} {what} are too many, at most {most} are possible"))
             .help("nothing of this registration was taken; the one before stays in force")

@@ -41,7 +41,7 @@ mod commands;
 pub mod escape;
 mod main_file;
 mod process;
-mod status;
+pub mod status;
 mod templates;
 mod verify;
 

@@ -120,8 +120,9 @@ impl Object {
     }
 }
 
-/// When the file was written, and what it says.
-fn read(lines: impl Iterator<Item = Vec<u8>>, now: i64) -> (Option<i64>, Outlook) {
+/// When the file was written, and what it says, by its lines.
+#[must_use]
+pub fn read(lines: impl Iterator<Item = Vec<u8>>, now: i64) -> (Option<i64>, Outlook) {
     let mut hosts_in_downtime = BTreeSet::new();
     let mut outlook = Outlook::default();
     let mut written = None;
