@@ -1,6 +1,6 @@
-//! What holds over any bytes whatever: for the property tests, and for the fuzz target `definition_file`.
+//! What holds over any bytes whatever: for the property tests, and for the fuzz targets `definition_file` and `overrides`.
 
-use monitoring_info::definition::{self, Definition};
+use monitoring_info::definition::{self, Definition, Draft};
 use monitoring_info::diagnostic::{PROBLEMS_MAX, Problem, Severity};
 use monitoring_info::ini::{Document, Section, Spot};
 use monitoring_info::overrides::{self, Overrides, Pattern};
@@ -18,8 +18,8 @@ pub fn settled(bytes: &[u8]) -> (Vec<Definition>, Vec<Problem>) {
     (definitions, problems)
 }
 
-/// Panics where one of the promises does not hold.
-pub fn hold(bytes: &[u8]) {
+/// Panics where one of the promises about a definition file does not hold.
+pub fn hold_of_a_definition_file(bytes: &[u8]) {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     let lines: Vec<&str> = text.split('\n').collect();
     places_lead_back_to_what_was_read(bytes, text, &lines);
@@ -30,11 +30,19 @@ pub fn hold(bytes: &[u8]) {
     for definition in definitions {
         a_definition_is_the_same_behind_the_wire(definition);
     }
+}
+
+/// Panics where one of the promises about the overrides does not hold.
+pub fn hold_of_overrides(bytes: &[u8]) {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let lines: Vec<&str> = text.split('\n').collect();
     let (overrides, problems) = Overrides::parse("overrides", bytes);
     for problem in &problems {
         a_problem_stands_in_the_file_and_helps(problem, &lines);
     }
     edits_do_what_they_say(&overrides, text);
+    an_opt_out_is_where_the_file_says_so(&overrides, &lines);
+    a_definition_gets_what_was_said_of_it(&overrides);
 }
 
 fn places_lead_back_to_what_was_read(bytes: &[u8], text: &str, lines: &[&str]) {
@@ -86,6 +94,50 @@ fn a_definition_is_the_same_behind_the_wire(mut definition: Definition) {
     match received.judge() {
         Judged::Sound(judged) => assert_eq!(judged, definition),
         other => panic!("{received:?} was judged {other:?}"),
+    }
+}
+
+/// A service is opted out only where `enabled` can be read below the section that is named.
+fn an_opt_out_is_where_the_file_says_so(overrides: &Overrides, lines: &[&str]) {
+    for opt_out in overrides.opt_outs() {
+        let below = &lines[opt_out.place.line - 1..];
+        assert!(below[0].contains(&format!("[{}]", opt_out.pattern)), "{opt_out:?}");
+        let section = below.iter().skip(1).take_while(|line| !line.trim_start().starts_with('['));
+        assert!(
+            section.clone().any(|line| line.trim_start().to_ascii_lowercase().starts_with("enabled")),
+            "{opt_out:?}"
+        );
+        if let Some(said) = &opt_out.reason {
+            assert!(section.clone().any(|line| line.contains(said.as_str())), "{opt_out:?}");
+        }
+    }
+}
+
+/// Every setting of a definition is the definition's own or the overrides', each key is there once, and said twice, the
+/// overrides say no more.
+fn a_definition_gets_what_was_said_of_it(overrides: &Overrides) {
+    for own in ["[a]\ntype = ssh\nport = 1\n", "[apache2]\ntype = http\nssl = True\n"] {
+        for mut draft in definition::read("own", own.as_bytes()).0 {
+            overrides.apply(&mut draft);
+            for (at, setting) in draft.settings.iter().enumerate() {
+                let line = setting.file.text.split('\n').nth(setting.value_place.line - 1);
+                assert!(line.is_some_and(|line| line.contains(&setting.value)), "{setting:?}");
+                assert!(draft.settings[..at].iter().all(|before| before.key != setting.key), "{setting:?}");
+            }
+            let said = |draft: &Draft| -> Vec<(String, String)> {
+                let mut said: Vec<_> = draft
+                    .settings
+                    .iter()
+                    .map(|setting| (setting.key.clone(), setting.value.clone()))
+                    .collect();
+                said.sort();
+                said
+            };
+            let once = said(&draft);
+            overrides.apply(&mut draft);
+            assert_eq!(said(&draft), once);
+            let _ = draft.settle();
+        }
     }
 }
 
