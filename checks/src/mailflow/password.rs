@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_one_line() {
+        for text in ["s3cret Pass", "s3cret Pass\n", "s3cret Pass\r\n"] {
+            assert_eq!(Account::new("probe", text).unwrap().password(), "s3cret Pass");
+        }
+        for text in ["", "\n", "a\nb", "a\n\n", "a\0", &"x".repeat(PASSWORD_MAX + 1)] {
+            assert!(Account::new("probe", text).is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn what_repeats_the_password_is_not_shown() {
         let account = account(r#"Geheim"\s wort"#);
         for said in [
