@@ -8,7 +8,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E --)
 ON_MACHINES := $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 
 .PHONY: help setup servers build demo test test-network test-faults lab lab-setup lab-test system-test test-definitions \
-    test-packages-all quick-deb bench bench-apt fuzz deb docs lint
+    test-packages-all quick-deb bench bench-apt fuzz fuzz-long deb docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
@@ -21,7 +21,8 @@ help:
 	@echo 'make test-definitions  all packages that we ship a definition for, on such machines: what Nagios says of each'
 	@echo 'make bench  the promised bounds, measured beside what they are compared with'
 	@echo 'make bench-apt  how long apt takes with the packages, beside how long it takes without, on such machines'
-	@echo 'make fuzz   fuzz the parser and the reader of datagrams, five minutes each (needs a nightly Rust and cargo-fuzz)'
+	@echo 'make fuzz   fuzz whatever reads what others have written, a minute each (needs a nightly Rust and cargo-fuzz)'
+	@echo 'make fuzz-long  the same, ten minutes each; both take TARGETS= where not all of them are wanted'
 	@echo 'make deb    the Debian packages, in target/debian, judged by lintian'
 	@echo 'make test-packages-all  the lives of the packages in more orders than make system-test has time for, as root'
 	@echo 'make docs   write the types into docs/format.md; make test does it too'
@@ -50,7 +51,7 @@ test: servers build docs
 	    --config "target.'cfg(unix)'.runner = ['$(AS_USER)']"
 	$(CARGO) test --locked --workspace --lib --bins --tests \
 	    --config "target.'cfg(unix)'.runner = ['$(AS_ROOT)']" -- --ignored
-	tests/fuzz 20
+	tests/fuzz 10
 	@if [ $$(id -u) -eq 0 ] || command -v sudo >/dev/null; then $(MAKE) test-network lab-test system-test; else \
 	    echo 'NOT TRIED, because it needs root (call make as root, or install sudo): test-network lab-test system-test'; fi
 
@@ -105,8 +106,12 @@ bench: servers
 	$(CARGO) build --locked --workspace --bins --release
 	@$(AS_USER) $(BUILT)/release/benchmark
 
+# The targets are the files of fuzz/fuzz_targets.
 fuzz: setup
-	tests/fuzz 300
+	tests/fuzz 60 $(TARGETS)
+
+fuzz-long: setup
+	tests/fuzz 600 $(TARGETS)
 
 # It installs what it needs by itself: debhelper, lintian and whatever debian/control asks for.
 deb:
@@ -119,6 +124,6 @@ docs:
 # `cargo fmt` does not find the files that service.rs names in a macro. clippy builds libssh2 too, hence the setup.
 lint: setup
 	$(CARGO) fmt --all --check
-	rustfmt --edition 2024 --check monitoring-info/src/service/*.rs
+	rustfmt --edition 2024 --check monitoring-info/src/service/*.rs fuzz/src/*.rs fuzz/fuzz_targets/*.rs
 	$(CARGO) clippy --locked --workspace --all-targets --features auto-monitor-tests/network,auto-monitor-tests/lab -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
