@@ -8,13 +8,14 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E --)
 ON_MACHINES := $(if $(SUDO),--config "target.'cfg(unix)'.runner = '$(SUDO)'")
 
 .PHONY: help setup servers build demo test test-network test-faults lab lab-setup lab-test system-test test-definitions \
-    test-packages-all quick-deb bench bench-apt fuzz fuzz-long deb docs lint
+    test-packages-all soak quick-deb bench bench-apt fuzz fuzz-long deb docs lint
 
 help:
 	@echo 'make demo   two hosts register, a real Nagios watches them: a story of ten seconds after the build'
 	@echo 'make test   every test: units, fixtures, whole sites; as root also on booted machines'
 	@echo 'make test-network  discovery over real multicast, beside avahi-daemon: as root, in namespaces of its own'
 	@echo 'make test-faults  every fault at every step, every byte and ten thousand definitions, of which make test tries a part'
+	@echo 'make soak   two hundred hosts that change for an hour while everything is killed at random; HOSTS=20 MINUTES=3 is less'
 	@echo 'make lab    boot two Debian machines on a network of their own, with a shell in each, as root'
 	@echo 'make lab-test  that such machines boot, install and hear each other, as root'
 	@echo 'make system-test  the packages on such machines: the use cases, and what happens in the course of years'
@@ -67,6 +68,15 @@ test-faults: servers build
 	    --config "target.'cfg(unix)'.runner = ['$(AS_USER)']" -- --nocapture --test-threads 8 >'$(BUILT)/faults.txt' || \
 	    { cat '$(BUILT)/faults.txt'; exit 1; }
 	@grep '^|' '$(BUILT)/faults.txt' | sort
+
+HOSTS ?= 200
+MINUTES ?= 60
+
+# Of this, three hosts and half a minute are in make test. SEED=N has the same things done as another run that printed N.
+soak: servers build
+	AUTO_MONITOR_SOAK='$(HOSTS) $(MINUTES)' $(if $(SEED),AUTO_MONITOR_SEED=$(SEED)) \
+	    $(CARGO) test --locked --package auto-monitor-tests --test killed \
+	    --config "target.'cfg(unix)'.runner = ['$(AS_USER)']" -- --nocapture
 
 lab-setup:
 	@tests/lab-setup

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
+    Pid, PidfdFlags, Signal, geteuid, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
     set_child_subreaper,
 };
 
@@ -164,6 +164,8 @@ pub fn end_descendants() {
 pub struct Running {
     /// Its id.
     pub id: Pid,
+    /// Its parent's.
+    pub parent: i32,
     /// Its program's name, of which the kernel keeps 15 bytes.
     pub name: String,
 }
@@ -172,6 +174,34 @@ pub struct Running {
 /// Nagios's group does not reach; a probe may well run for another ten seconds.
 #[must_use]
 pub fn descendants(ancestor: u32) -> Vec<Running> {
+    let running = alive();
+    let mut ancestors: Vec<i32> = i32::try_from(ancestor).into_iter().collect();
+    let mut found = Vec::new();
+    while let Some(ancestor) = ancestors.pop() {
+        for child in running.iter().filter(|process| process.parent == ancestor) {
+            ancestors.push(child.id.as_raw_nonzero().get());
+            found.push(child.clone());
+        }
+    }
+    found
+}
+
+/// Every process of the user who runs this, whoever its parent is.
+#[must_use]
+pub fn of_this_user() -> Vec<Running> {
+    let user = geteuid().as_raw().to_string();
+    // The folder's owner does not tell: it is root for a process that nobody may look into, which sshd's are.
+    let is_ours = |process: &Running| {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", process.id.as_raw_nonzero())).unwrap_or_default();
+        let users = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        users.and_then(|users| users.split_ascii_whitespace().nth(1)) == Some(user.as_str())
+    };
+    alive().into_iter().filter(is_ours).collect()
+}
+
+/// Every process that has not ended.
+fn alive() -> Vec<Running> {
     let mut running = Vec::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         // `PID (NAME) STATE PARENT …`; the name may hold anything, even a `)`. What is no process has no such file.
@@ -182,19 +212,11 @@ pub fn descendants(ancestor: u32) -> Vec<Running> {
             let alive = fields.next()? != "Z";
             let parent = fields.next()?.parse::<i32>().ok()?;
             let id = Pid::from_raw(id.parse().ok()?)?;
-            alive.then(|| (parent, Running { id, name: name.to_owned() }))
+            alive.then(|| Running { id, parent, name: name.to_owned() })
         });
         running.extend(parsed);
     }
-    let mut ancestors: Vec<i32> = i32::try_from(ancestor).into_iter().collect();
-    let mut found = Vec::new();
-    while let Some(ancestor) = ancestors.pop() {
-        for (_, child) in running.iter().filter(|(parent, _)| *parent == ancestor) {
-            ancestors.push(child.id.as_raw_nonzero().get());
-            found.push(child.clone());
-        }
-    }
-    found
+    running
 }
 
 /// The end of a log, for an error.

@@ -271,6 +271,14 @@ impl fmt::Display for Invocation {
 }
 
 impl Invocation {
+    /// The same with more arguments.
+    #[must_use]
+    pub fn with(&self, arguments: &[&str]) -> Self {
+        let mut longer = self.clone();
+        longer.words.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        longer
+    }
+
     /// The same for the system, to be run in another way than [`Invocation::run`] does.
     #[must_use]
     pub fn command(&self) -> Command {

@@ -1,71 +1,53 @@
-//! `kill -9` of whatever runs, at random moments, while three hosts register.
+//! `kill -9` of whatever runs, at random moments, while hosts change.
 //!
 //! What must hold: what was acknowledged is there; whatever Nagios would read at any moment, it accepts; and when the
 //! killing is over, everything is as the hosts say, with nothing but the restarts that systemd does.
+//!
+//! Whenever something is tested, three hosts do that for half a minute. `make soak` has two hundred do it for an hour, and
+//! then nothing may have grown either: memory, open files, processes, files. What is random has a seed, which is printed
+//! (and taken from `AUTO_MONITOR_SEED`), so that a run can be had again as far as the kernel lets the same things happen at the
+//! same moments.
 
-use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use auto_monitor_tests::expectation::Expectation;
-use auto_monitor_tests::host::Host;
 use auto_monitor_tests::patience::wait_for;
-use auto_monitor_tests::process::descendants;
-use auto_monitor_tests::service::Greeter;
-use auto_monitor_tests::site::{Invocation, Site, own_network};
+use auto_monitor_tests::site::{Site, own_network};
 use monitoring_info::published::STATE_DIR;
-use rustix::process::{Signal, kill_process};
 
-const KILLS: usize = 200;
-const BETWEEN: Duration = Duration::from_millis(120);
-const VERDICT: Duration = Duration::from_secs(120);
-/// Who may be killed: our programs, the sshd of the endpoint with its sessions, and Nagios with its workers.
-const PREY: [&str; 4] = ["auto-monitor", "auto-monitor-se", "sshd", "nagios4"];
+use self::growth::{Sample, nothing_has_grown, nothing_is_left};
+use self::restless::Restless;
+use self::role::kill_one;
+use self::size::Size;
+use self::tally::Tally;
 
-/// A host that changes all the time.
-struct Restless {
-    host: Host,
-    greeter: u16,
-    register: Invocation,
-}
+#[path = "killed/growth.rs"]
+mod growth;
+#[path = "killed/restless.rs"]
+mod restless;
+#[path = "killed/role.rs"]
+mod role;
+#[path = "killed/size.rs"]
+mod size;
+#[path = "killed/tally.rs"]
+mod tally;
 
-impl Restless {
-    /// Two services: one that stays, and one whose name counts the changes.
-    fn change(&self, count: u32) -> Result<()> {
-        let port = self.greeter;
-        let text =
-            format!("[stays]\ntype = tcp\nport = {port}\n[count-{count}]\ntype = tcp\nport = {port}\n");
-        self.host.define("restless.conf", &text)
-    }
-
-    /// Changes and registers until it is over, and gives the last count that the server acknowledged. After each
-    /// acknowledgement, the registry is looked at.
-    fn live(&self, server_root: &Path, over: &AtomicBool) -> Result<u32> {
-        let record = server_root.join(STATE_DIR).join("registry").join(format!("{}.json", self.host.name));
-        let mut acknowledged = 0;
-        for count in 1.. {
-            if over.load(Ordering::Relaxed) {
-                break;
-            }
-            self.change(count)?;
-            if self.register.run()?.status == Some(0) {
-                let text = fs::read_to_string(&record)
-                    .with_context(|| format!("cannot read {}", record.display()))?;
-                ensure!(
-                    text.contains(&format!("\"count-{count}\"")),
-                    "count-{count} of {} was acknowledged and is not in the registry:\n{text}",
-                    self.host.name
-                );
-                acknowledged = count;
-            }
-        }
-        Ok(acknowledged)
-    }
-}
+/// How often it is looked whether something has ended that systemd would start again.
+const LOOK: Duration = Duration::from_millis(50);
+/// Between two samples of what there is.
+const SAMPLE: Duration = Duration::from_secs(10);
+const MINUTE: Duration = Duration::from_secs(60);
+/// One in so many times, several hosts do something at once.
+const SEVERAL: u8 = 20;
+/// How long what was begun may take to end when nothing new is: a session that nobody listens to ends by itself.
+const END: Duration = Duration::from_secs(120);
 
 /// Nagios accepts what it would read now, whatever is swapped meanwhile.
 fn verify(root: &Path) -> Result<()> {
@@ -84,96 +66,231 @@ fn verify(root: &Path) -> Result<()> {
     bail!("20 verifications in turn were killed")
 }
 
+/// Says who does something next, and when.
+struct Conductor {
+    chance: fastrand::Rng,
+    between: f64,
+    hosts: usize,
+    at_once: usize,
+}
+
+impl Conductor {
+    fn next(&mut self) -> (usize, fastrand::Rng) {
+        if self.at_once == 0 {
+            // As among many who know nothing of each other.
+            thread::sleep(Duration::from_secs_f64(-self.between * (1.0 - self.chance.f64()).ln()));
+            let several = self.chance.u8(..SEVERAL) == 0;
+            self.at_once = if several { 1 + self.chance.usize(..=self.hosts / 8) } else { 1 };
+        }
+        self.at_once -= 1;
+        (self.chance.usize(..self.hosts), self.chance.fork())
+    }
+}
+
+/// A number between these, small ones as often as large ones.
+fn spread(chance: &mut fastrand::Rng, between: &std::ops::Range<f64>) -> f64 {
+    let (low, high) = (between.start.ln(), between.end.ln());
+    (low + chance.f64() * (high - low)).exp()
+}
+
+/// What all threads share.
+struct Stage {
+    size: Size,
+    hosts: Vec<Mutex<Restless>>,
+    tally: Tally,
+    /// Set when nobody is to change any more, or something went wrong.
+    over: AtomicBool,
+}
+
+impl Stage {
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Runs until it is over, or ends everything if that fails.
+    fn until_over(&self, mut once: impl FnMut() -> Result<()>) -> Result<()> {
+        while !self.is_over() {
+            once().inspect_err(|_| self.over.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    }
+
+    fn host(&self, number: usize) -> std::sync::MutexGuard<'_, Restless> {
+        self.hosts[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was acknowledged of every host that is not just now doing something.
+    fn is_held(&self) -> Result<()> {
+        for host in &self.hosts {
+            if let Ok(host) = host.try_lock() {
+                host.is_held()?;
+                self.tally.count("registry entry compared with what was acknowledged");
+            }
+        }
+        Ok(())
+    }
+}
+
 #[test]
 fn nothing_is_lost_and_nothing_needs_a_hand() -> Result<()> {
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    println!("seed {seed}");
+    let size = Size::asked_for()?;
+    let seed = match std::env::var("AUTO_MONITOR_SEED") {
+        Ok(seed) => seed.parse()?,
+        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+    };
+    println!("seed {seed}: {size:?}");
     let mut chance = fastrand::Rng::with_seed(seed);
     let folder = tempfile::tempdir()?;
     let mut site = Site::lay_out(folder.path(), own_network())?;
+    if size.is_soak() {
+        site.nagios.take_your_time()?;
+    }
     site.start_endpoint()?;
     site.nagios.start()?;
     site.start_publisher()?;
+    let let_in = |number| Restless::let_in(&site, number).map(Mutex::new);
+    let hosts = (2..size.hosts + 2).map(let_in).collect::<Result<Vec<_>>>()?;
+    let stage = Stage { size, hosts, tally: Tally::default(), over: AtomicBool::new(false) };
+    let at_rest = Sample::take(&site.root().join(STATE_DIR))?;
+    println!("at rest: {}", at_rest.shown());
 
-    let mut restless = Vec::new();
-    let mut greeters = Vec::new();
-    for number in 2..5 {
-        let host = site.host(&format!("host{number}.example.org"), number)?;
-        host.introduce(&site)?;
-        host.client(&site, &["enrol", &site.endpoint()?]).expect(4)?;
-        site.server(&["approve", &host.name]).expect(0)?;
-        let socket = host.free_socket()?;
-        greeters.push(Greeter::start(socket)?);
-        let register = host.client(&site, &["register"]);
-        restless.push(Restless { host, greeter: socket.port(), register });
+    let samples = kill(&mut site, &stage, &mut chance)?;
+    println!("{}", stage.tally.table());
+    settled(&mut site, &stage, &at_rest)?;
+    if stage.size.is_soak() {
+        let spared = samples.len() * 2 / 3 + 1;
+        nothing_has_grown(&samples[spared..])?;
     }
+    Ok(())
+}
 
+/// Kills for as long as it is to last, while hosts change; what there was meanwhile.
+fn kill(site: &mut Site, stage: &Stage, chance: &mut fastrand::Rng) -> Result<Vec<Sample>> {
+    let Stage { size, hosts, tally, .. } = stage;
     let root = site.root();
-    let over = AtomicBool::new(false);
-    let mut killed: Vec<String> = Vec::new();
-    let acknowledged: Vec<u32> = thread::scope(|scope| {
-        let lives: Vec<_> = restless.iter().map(|one| scope.spawn(|| one.live(&root, &over))).collect();
-        let verifier = scope.spawn(|| -> Result<usize> {
-            let mut count = 0;
-            while !over.load(Ordering::Relaxed) {
+    let state = root.join(STATE_DIR);
+    let conductor = Mutex::new(Conductor {
+        chance: chance.fork(),
+        between: size.between_changes,
+        hosts: hosts.len(),
+        at_once: 0,
+    });
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for _ in 0..size.at_once {
+            threads.push(scope.spawn(|| {
+                stage.until_over(|| {
+                    let (number, mut chance) =
+                        conductor.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    stage.host(number).act(&mut chance, tally)
+                })
+            }));
+        }
+        threads.push(scope.spawn(|| {
+            stage.until_over(|| {
                 verify(&root)?;
-                count += 1;
-            }
-            Ok(count)
-        });
-        let hunt = (|| -> Result<()> {
-            while killed.len() < KILLS {
-                thread::sleep(BETWEEN);
-                let mut prey = descendants(std::process::id());
-                prey.retain(|running| PREY.contains(&running.name.as_str()));
-                // First whom, then which: else Nagios's many workers would be most of the dead.
-                let name = PREY[chance.usize(..PREY.len())];
-                prey.retain(|running| running.name == name);
-                if !prey.is_empty() {
-                    let victim = prey.swap_remove(chance.usize(..prey.len()));
-                    if kill_process(victim.id, Signal::KILL).is_ok() {
-                        killed.push(victim.name);
-                    }
-                }
-                site.restart_what_ended()?;
-                if lives.iter().any(thread::ScopedJoinHandle::is_finished) || verifier.is_finished() {
-                    break;
+                tally.count("verification: nagios4 -v accepts");
+                thread::sleep(size.between_verifications);
+                Ok(())
+            })
+        }));
+        let mut samples = Vec::new();
+        let mut next_kill = began;
+        let hunt = stage.until_over(|| {
+            let now = began.elapsed();
+            // The last changes come when the killing is over: a Nagios has no more checks run whose workers were killed
+            // since it last read its configuration.
+            if now < size.lasts && Instant::now() >= next_kill {
+                next_kill += Duration::from_secs_f64(spread(chance, &size.between_kills));
+                let spared = now + size.spared > size.lasts;
+                if let Some(role) = kill_one(chance, |role| !(spared && role.stays())) {
+                    tally.count(format!("killed: {role:?}"));
                 }
             }
+            for restarted in site.restart_what_ended()? {
+                tally.count(format!("started again: {restarted}"));
+            }
+            if now > SAMPLE * u32::try_from(samples.len() + 1)? {
+                let sample = Sample::take(&state)?;
+                sample.is_within(hosts.len())?;
+                stage.is_held()?;
+                if samples.len() % 6 == 5 {
+                    println!("{}", progress(now, tally, &state, &sample));
+                    std::io::stdout().flush()?;
+                }
+                samples.push(sample);
+            }
+            if now > size.lasts + size.lasts / 10 {
+                stage.over.store(true, Ordering::Relaxed);
+            }
+            thread::sleep(LOOK);
             Ok(())
-        })();
-        over.store(true, Ordering::Relaxed);
-        let verifications = verifier.join().expect("the verifier does not panic")?;
-        let counts = lives
-            .into_iter()
-            .map(|life| life.join().expect("a life does not panic"))
-            .collect::<Result<_>>()?;
+        });
+        // What went wrong first ended the others.
+        for thread in threads {
+            thread.join().expect("nobody panics")?;
+        }
         hunt?;
-        println!("{verifications} verifications");
-        Ok::<_, anyhow::Error>(counts)
-    })?;
-    for name in PREY {
-        println!("{} of {name} killed", killed.iter().filter(|dead| *dead == name).count());
-    }
-    println!("last acknowledged: {acknowledged:?}");
-    assert_eq!(killed.len(), KILLS);
-    assert!(acknowledged.iter().all(|count| *count > 0), "{acknowledged:?}");
+        let fewest = (size.lasts.as_secs_f64() / size.between_kills.end) as usize;
+        ensure!(tally.of("killed") >= fewest, "hardly anything was killed:\n{}", tally.table());
+        ensure!(tally.of("acknowledged") > 0, "nothing was acknowledged:\n{}", tally.table());
+        Ok(samples)
+    })
+}
 
-    // The killing is over: one more change each, and everything is as the hosts say.
-    site.restart_what_ended()?;
+fn progress(now: Duration, tally: &Tally, state: &Path, sample: &Sample) -> String {
+    format!(
+        "minute {:2}: {} changes, {} acknowledged, {} said again, {} killed, {} verifications, generation {}; {}",
+        now.as_secs() / MINUTE.as_secs(),
+        tally.of("change"),
+        tally.of("acknowledged"),
+        tally.of("said again"),
+        tally.of("killed"),
+        tally.of("verification"),
+        generation(state),
+        sample.shown()
+    )
+}
+
+/// The newest set, which is how often one was published.
+fn generation(state: &Path) -> String {
+    let link = std::fs::read_link(state.join("current")).unwrap_or_default();
+    link.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The killing is over, and nobody does anything: everything is as the hosts say, and what is there is what was there.
+fn settled(site: &mut Site, stage: &Stage, at_rest: &Sample) -> Result<()> {
+    let root = site.root();
+    let state = root.join(STATE_DIR);
     let mut expected = Expectation::default().administrators_own();
-    for one in &restless {
-        one.change(1_000_000)?;
-        wait_for("a registration is taken", Duration::from_secs(30), || {
-            let said = one.register.run()?;
-            Ok(if said.status == Some(0) { Ok(()) } else { Err(said.text) })
-        })?;
-        expected = expected.host(&one.host.name).service(&one.host.name, "stays", "OK").service(
-            &one.host.name,
-            "count-1000000",
-            "OK",
-        );
+    for number in 0..stage.hosts.len() {
+        let host = stage.host(number);
+        host.is_held()?;
+        expected = host.expected(expected);
     }
-    expected.wait(&mut site.nagios, VERDICT, |_| {})?;
-    verify(&root)
+    expected.wait(&mut site.nagios, stage.size.verdict, |_| {})?;
+    verify(&root)?;
+    println!("| published | {} |", generation(&state));
+    println!("| objects of Nagios, all as the hosts say | {} |", expected.count());
+    wait_for("only those run who ran at first", END, || {
+        let now = Sample::take(&state)?;
+        Ok(if now.processes == at_rest.processes {
+            Ok(())
+        } else {
+            Err(format!("{:?} instead of {:?}", now.processes, at_rest.processes))
+        })
+    })?;
+    // The timer of each host, and a start of the endpoint: nothing unfinished outlives them.
+    for number in 0..stage.hosts.len() {
+        let host = stage.host(number);
+        host.register(&stage.tally)?;
+        nothing_is_left(host.root())?;
+    }
+    site.stop_endpoint();
+    site.start_endpoint()?;
+    site.server(&["publish"]).expect(0)?;
+    let last = Sample::take(&state)?;
+    println!("in the end: {}", last.shown());
+    nothing_is_left(&state)
 }
