@@ -108,22 +108,36 @@ impl Process {
         Ok(id)
     }
 
-    /// The process that runs the program with our configuration as an argument. Of several, the oldest: Nagios forks
-    /// for its checks, and what it forks begins with its command line.
+    /// The process that runs the program with our configuration as an argument, and not to verify it.
+    ///
+    /// What Nagios forks begins with its command line, so what has such a process as its parent is none. The fork that reads
+    /// commands outlives a Nagios that was killed: for half a second, or for as long as nobody waits for the dead. So of
+    /// several that are left, the youngest.
     fn visible(&self) -> Option<Pid> {
         let wanted = fs::canonicalize(&self.configuration).ok()?;
         let has_it = |process: &process::Process| {
             let Ok(arguments) = fs::read(process.folder().join("cmdline")) else { return false };
             let here = fs::read_link(process.folder().join("cwd")).unwrap_or_default();
-            arguments.split(|&byte| byte == 0).skip(1).any(|argument| {
+            let arguments: Vec<&[u8]> = arguments.split(|&byte| byte == 0).skip(1).collect();
+            let configuration = |argument: &&[u8]| {
                 let path = here.join(OsStr::from_bytes(argument));
                 fs::canonicalize(path).is_ok_and(|path| path == wanted)
-            })
+            };
+            let before = arguments.iter().position(configuration).map(|at| &arguments[..at]);
+            before.is_some_and(|options| !options.iter().any(|option| only_looks(option)))
         };
-        process::Process::all()
+        let running: Vec<process::Process> = process::Process::all()
             .ok()?
             .filter(|process| !process.ended && self.is_named(&process.name) && has_it(process))
-            .min_by_key(|process| (process.began, process.id.as_raw_nonzero()))
+            .collect();
+        let id = |process: &process::Process| process.id.as_raw_nonzero().get();
+        let is_fork = |process: &&process::Process| {
+            running.iter().any(|other| id(other).unsigned_abs() == process.parent)
+        };
+        running
+            .iter()
+            .filter(|process| !is_fork(process))
+            .max_by_key(|process| (process.began, id(process)))
             .map(|process| process.id)
     }
 
@@ -195,6 +209,15 @@ impl Process {
     }
 }
 
+/// Whether an option has Nagios end when it has looked at its configuration: `-v`, `-s`, and others with them, as in `-vp`.
+fn only_looks(option: &[u8]) -> bool {
+    match option {
+        [b'-', b'-', name @ ..] => [&b"verify-config"[..], b"test-scheduling"].contains(&name),
+        [b'-', letters @ ..] => letters.iter().any(|letter| b"vs".contains(letter)),
+        _ => false,
+    }
+}
+
 /// A file as it was last written.
 #[derive(Debug, PartialEq, Eq)]
 struct Identity {
@@ -257,22 +280,52 @@ mod tests {
         assert!(reason.starts_with("cannot tell whether Nagios has reloaded, by "), "{reason}");
     }
 
-    #[test]
-    fn a_nagios_whose_lock_file_cannot_be_read_is_found_by_its_arguments() {
-        let folder = tempfile::tempdir().unwrap();
-        let nagios = beside_a_lock_file_that_cannot_be_read(folder.path());
-        let program = folder.path().join("nagios-of-test");
-        std::os::unix::fs::symlink("/bin/sh", &program).unwrap();
+    /// Something that is called like Nagios, with its configuration as an argument, and runs until its standard input ends.
+    fn pretended(nagios: &Process, options: &[&str], script: &str) -> std::process::Child {
+        let program = nagios.configuration.with_file_name("nagios-of-test");
+        let _ = std::os::unix::fs::symlink("/bin/sh", &program);
         let mut child = Command::new(&program)
-            .args(["-c", "echo; read line"])
+            .args(["-c", script, "nagios"])
+            .args(options)
             .arg(&nagios.configuration)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        child
+    }
+
+    #[test]
+    fn a_nagios_whose_lock_file_cannot_be_read_is_found_by_its_arguments() {
+        let folder = tempfile::tempdir().unwrap();
+        let nagios = beside_a_lock_file_that_cannot_be_read(folder.path());
+        let mut child = pretended(&nagios, &[], "echo; read line");
+        assert_eq!(nagios.running(), Running::Yes { process: child.id() });
+        let mut verification = pretended(&nagios, &["-v"], "echo; read line");
         assert_eq!(nagios.running(), Running::Yes { process: child.id() });
         drop(child.stdin.take());
         child.wait().unwrap();
+        assert!(matches!(nagios.running(), Running::Unknown { .. }), "{:?}", nagios.running());
+        drop(verification.stdin.take());
+        verification.wait().unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_nagios_has_forked_is_not_taken_for_the_next_one() {
+        const FORKS: &str = "exec 3<&0; (echo; read line <&3) & wait";
+        let folder = tempfile::tempdir().unwrap();
+        let nagios = beside_a_lock_file_that_cannot_be_read(folder.path());
+        let mut killed = pretended(&nagios, &[], FORKS);
+        assert_eq!(nagios.running(), Running::Yes { process: killed.id() });
+        killed.kill().unwrap();
+        // Its end of this keeps the fork alive.
+        let stays = killed.stdin.take();
+        killed.wait().unwrap();
+        let mut next = pretended(&nagios, &[], FORKS);
+        assert_eq!(nagios.running(), Running::Yes { process: next.id() });
+        drop(stays);
+        drop(next.stdin.take());
+        next.wait().unwrap();
     }
 }
