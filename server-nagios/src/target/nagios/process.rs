@@ -18,6 +18,9 @@ use crate::target::{Activation, Running};
 /// How long Nagios may take to read everything. 100,000 services take it about a second on an idle machine, and a good set
 /// must not be taken back because the machine is busy.
 const TIME_MAX: Duration = Duration::from_secs(30);
+/// After so long it is asked again, and then after twice as long each time. Between the moment at which it has written its
+/// object cache and that at which it begins to watch, Nagios forgets a signal; on an idle machine that takes milliseconds.
+const AGAIN: Duration = Duration::from_secs(3);
 /// How long a process that has just read everything is watched before we believe that it stays.
 const STEADY: Duration = Duration::from_millis(200);
 
@@ -158,23 +161,12 @@ impl Process {
     fn attempt(&self) -> Result<(), String> {
         let cache = self.object_cache()?;
         let before = identity(&cache)?;
-        if let Some(command) = &self.reload_command {
-            command::run("reload-command", command, &[], TIME_MAX)?;
-        } else {
-            let process = self.find().map_err(|Missing { certain, reason }| {
-                let what =
-                    if certain { "Nagios is not running" } else { "it is unknown whether Nagios runs" };
-                format!("{what}: {reason}")
-            })?;
-            kill_process(process, Signal::HUP).map_err(|error| {
-                format!(
-                    "cannot send SIGHUP to Nagios (process {}): {error}; run `publish` as a user who may, or set \
-                     `reload-command` in server.conf",
-                    process.as_raw_nonzero()
-                )
-            })?;
+        match &self.reload_command {
+            Some(command) => command::run("reload-command", command, &[], TIME_MAX)?,
+            None => self.ask()?,
         }
-        let deadline = Instant::now() + TIME_MAX;
+        let asked = Instant::now();
+        let mut again = AGAIN;
         loop {
             // Another file, and not a later one: clocks are set back.
             if identity(&cache)?.is_some_and(|now| Some(now) != before) {
@@ -185,20 +177,44 @@ impl Process {
                     Running::Yes { .. } | Running::Unknown { .. } => Ok(()),
                 };
             }
-            // A restart by the administrator's command has a moment without a process.
-            if self.reload_command.is_none() {
-                self.find()
-                    .map_err(|missing| format!("Nagios ended instead of reloading: {}", missing.reason))?;
-            }
-            if Instant::now() > deadline {
+            if asked.elapsed() > TIME_MAX {
                 return Err(format!(
                     "Nagios has not read its configuration within {} s of the reload: {} is unchanged",
                     TIME_MAX.as_secs(),
                     cache.display()
                 ));
             }
+            // A restart by the administrator's command has a moment without a process.
+            if self.reload_command.is_none() {
+                match self.find() {
+                    Ok(_) if asked.elapsed() > again => {
+                        again *= 2;
+                        self.ask()?;
+                    }
+                    Err(Missing { certain: true, reason }) => {
+                        return Err(format!("Nagios ended instead of reloading: {reason}"));
+                    }
+                    // What cannot be seen just now may be seen in a moment.
+                    Ok(_) | Err(Missing { certain: false, .. }) => {}
+                }
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Sends it the signal to read its configuration again.
+    fn ask(&self) -> Result<(), String> {
+        let process = self.find().map_err(|Missing { certain, reason }| {
+            let what = if certain { "Nagios is not running" } else { "it is unknown whether Nagios runs" };
+            format!("{what}: {reason}")
+        })?;
+        kill_process(process, Signal::HUP).map_err(|error| {
+            format!(
+                "cannot send SIGHUP to Nagios (process {}): {error}; run `publish` as a user who may, or set \
+                 `reload-command` in server.conf",
+                process.as_raw_nonzero()
+            )
+        })
     }
 
     /// Where Nagios writes every object when it has read its configuration.
@@ -327,5 +343,22 @@ mod tests {
         drop(stays);
         drop(next.stdin.take());
         next.wait().unwrap();
+    }
+
+    #[test]
+    fn a_signal_that_nagios_forgets_is_sent_again() {
+        const FORGETS_ONE: &str = "trap 'test -n \"$heard\" && echo new > \"${1%cfg}cache\"; heard=1' HUP; echo; \
+                                   while sleep 0.1; do :; done";
+        let folder = tempfile::tempdir().unwrap();
+        let configuration = folder.path().join("nagios.cfg");
+        let [cache, lock] = ["nagios.cache", "nagios.pid"].map(|name| folder.path().join(name));
+        let text = format!("object_cache_file={}\nlock_file={}\n", cache.display(), lock.display());
+        fs::write(&configuration, text).unwrap();
+        let nagios = Process { program: "/usr/sbin/nagios4".into(), configuration, reload_command: None };
+        let mut forgetful = pretended(&nagios, &[], FORGETS_ONE);
+        fs::write(lock, forgetful.id().to_string()).unwrap();
+        assert_eq!(nagios.reload(), Activation::Confirmed);
+        forgetful.kill().unwrap();
+        forgetful.wait().unwrap();
     }
 }
