@@ -150,6 +150,11 @@ fn nagios_dies_while_it_reads() -> Result<()> {
 }
 
 #[test]
+fn a_publish_that_dies_before_another_change() -> Result<()> {
+    circumstances::publisher_dies()
+}
+
+#[test]
 fn several_publishers() -> Result<()> {
     circumstances::publishers()
 }

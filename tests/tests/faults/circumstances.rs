@@ -216,6 +216,32 @@ pub fn nagios_dies() -> Result<()> {
     Ok(())
 }
 
+/// A publish is killed after its swap, and the next one has something else to publish, while Nagios still reads for the
+/// first.
+pub fn publisher_dies() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (site, peer) = watched(folder.path())?;
+    let link = site.root().join(STATE_DIR).join("current");
+    let moments: Vec<u64> = if everything() { (0..=1200).step_by(50).collect() } else { vec![300, 700] };
+    for (generation, moment) in (2..).step_by(2).zip(&moments) {
+        peer.register(&site, counting(generation))?;
+        let before = fs::read_link(&link)?;
+        let mut killed = started(&mut site.server(&["publish"]).command())?;
+        wait_for("the new set is swapped in", Duration::from_secs(60), || {
+            Ok(if fs::read_link(&link)? == before { Err("it is not".to_owned()) } else { Ok(()) })
+        })?;
+        thread::sleep(Duration::from_millis(*moment));
+        killed.kill()?;
+        killed.wait()?;
+        peer.register(&site, counting(generation + 1))?;
+        publish(&site)?;
+        has(&site, &peer.name, Some(generation + 1)).with_context(|| format!("killed after {moment} ms"))?;
+        nothing_is_left(&site)?;
+    }
+    row("publish, and at once another change", "killed so many ms after the swap", moments.len());
+    Ok(())
+}
+
 /// Several publish at once.
 pub fn publishers() -> Result<()> {
     let folder = tempfile::tempdir()?;
