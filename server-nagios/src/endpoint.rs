@@ -71,7 +71,11 @@ pub fn endpoint(context: &Context, arguments: &cli::Endpoint) -> anyhow::Result<
         .with_context(|| format!("cannot make {}", paths.state().display()))?;
     // Makes the folders that sessions need, and finishes what was left half done when the server was last stopped.
     Ledger::lock(paths)?.sweep()?;
-    let fingerprint = host_key(paths)?;
+    let lock = lock(paths)?;
+    let folder = paths.endpoint();
+    durable::sweep(&folder)
+        .with_context(|| format!("cannot remove what is unfinished in {}", folder.display()))?;
+    let fingerprint = locked_host_key(paths, &lock)?;
     if account.uid.is_root() {
         durable::folder(Path::new(PRIVILEGE_SEPARATION_DIR), 0o755)
             .with_context(|| format!("cannot make {PRIVILEGE_SEPARATION_DIR}, which sshd needs"))?;
@@ -82,6 +86,7 @@ pub fn endpoint(context: &Context, arguments: &cli::Endpoint) -> anyhow::Result<
     let text = sshd_config(paths, &configuration, &account, version)?;
     let file = paths.endpoint().join("sshd_config");
     durable::replace(&file, &text, 0o600).with_context(|| format!("cannot write {}", file.display()))?;
+    drop(lock);
     let verdict = Command::new(sshd)
         .args(["-t", "-f"])
         .arg(&file)
@@ -169,10 +174,18 @@ pub fn known_host_key(paths: &Paths) -> Option<Fingerprint> {
 /// # Errors
 /// It cannot be made, or read.
 pub fn host_key(paths: &Paths) -> anyhow::Result<Fingerprint> {
+    locked_host_key(paths, &lock(paths)?)
+}
+
+/// The lock under which files of the endpoint's folder are replaced, which is made when there is none.
+fn lock(paths: &Paths) -> anyhow::Result<Lock> {
     let folder = paths.endpoint();
     durable::folder(&folder, 0o700).with_context(|| format!("cannot make {}", folder.display()))?;
     let lock = folder.join("lock");
-    let _lock = Lock::wait(&lock).with_context(|| format!("cannot lock {}", lock.display()))?;
+    Lock::wait(&lock).with_context(|| format!("cannot lock {}", lock.display()))
+}
+
+fn locked_host_key(paths: &Paths, _lock: &Lock) -> anyhow::Result<Fingerprint> {
     let file = host_key_file(paths);
     if !file.exists() {
         let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).context("cannot make a host key")?;

@@ -24,6 +24,7 @@ use self::trial::{Settled, Trial};
 use crate::administrator;
 use crate::configuration::Configuration;
 use crate::durable::{self, FileError, Lock};
+use crate::enrolment::Ledger;
 use crate::paths::Paths;
 use crate::publication::{self, Note};
 use crate::registry::{self, Withdrawn};
@@ -398,7 +399,9 @@ fn tidy(paths: &Paths, manifest: &Manifest, inputs: &Inputs) -> Option<String> {
     let unfinished = durable::sweep(&paths.state())
         .err()
         .map(|error| format!("cannot remove what is unfinished in {}: {error}", paths.state().display()));
-    notes.or(generation::prune(paths).err().map(|error| error.to_string())).or(unfinished)
+    // Sessions leave something too, and never look back.
+    let sessions = Ledger::sweep_unless_in_use(paths).err().map(|error| error.to_string());
+    notes.or(generation::prune(paths).err().map(|error| error.to_string())).or(unfinished).or(sessions)
 }
 
 /// What is in force and hardly meant, a sentence each.

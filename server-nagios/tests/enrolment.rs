@@ -173,14 +173,21 @@ fn half_written_files_are_passed_over_and_swept_away() {
     let state = State::new();
     state.approved(1, "web1.example.org");
     state.register(1, "web1.example.org");
-    let files = ["keys/.new-x", "pending/.new-x", ".new-x", "../registry/.new-x"];
+    fs::create_dir(state.paths.maintenance()).unwrap();
+    let files = ["keys/.new-x", "pending/.new-x", ".new-x", "../registry/.new-x", "../maintenance/.new-x"];
     let files = files.map(|file| state.paths.enrolment().join(file));
-    for file in &files {
-        fs::write(file, "{").unwrap();
-    }
+    let write = || files.iter().for_each(|file| fs::write(file, "{").unwrap());
+    write();
     assert!(enrolment::pending(&state.paths).unwrap().is_empty());
     assert_eq!(registry::names(&state.paths).unwrap(), [name("web1.example.org")]);
     state.ledger().sweep().unwrap();
+    assert!(files.iter().all(|file| !file.exists()));
+    write();
+    let in_use = state.ledger();
+    Ledger::sweep_unless_in_use(&state.paths).unwrap();
+    assert!(files.iter().all(|file| file.exists()), "what is in use is somebody's");
+    drop(in_use);
+    Ledger::sweep_unless_in_use(&state.paths).unwrap();
     assert!(files.iter().all(|file| !file.exists()));
     assert!(matches!(state.standing(1), Standing::Approved(_)));
 }

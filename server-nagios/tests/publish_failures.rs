@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use auto_monitor_server::enrolment::Ledger;
 use auto_monitor_server::publication;
 use monitoring_info::registration::Standing;
 use site::{Site, host};
@@ -271,12 +272,17 @@ fn leftovers_of_a_killed_publish_are_no_obstacle() {
         site.write(&format!("var/lib/auto-monitor-server-nagios/{leftover}"), "half");
     }
     std::os::unix::fs::symlink("generations/7", site.paths.state().join(".current-new")).unwrap();
-    let note = site.paths.state().join(".new-sXq31u");
-    fs::write(&note, "1").unwrap();
+    drop(Ledger::lock(&site.paths).unwrap());
+    let state = site.paths.state();
+    // Of a publish, and of a session.
+    let files = [".new-sXq31u", "registry/.new-a", "enrolment/keys/.new-b"].map(|file| state.join(file));
+    for file in &files {
+        fs::write(file, "1").unwrap();
+    }
     assert_eq!(site.published().hosts, 2);
     assert!(!site.paths.generations().join(".staging").exists());
     assert!(!site.paths.generations().join(".scratch").exists());
-    assert!(!note.exists());
+    assert!(files.iter().all(|file| !file.exists()));
     for n in 3..=9 {
         site.register(&format!("web{n}.example.org"), &["ssh"]);
         site.published();

@@ -66,11 +66,27 @@ impl<'a> Ledger<'a> {
             enrolment.join("tokens"),
             enrolment,
             self.paths.registry(),
+            self.paths.maintenance(),
         ];
         for folder in folders {
             durable::sweep(&folder).map_err(failed("remove what is unfinished in", &folder))?;
         }
         Ok(())
+    }
+
+    /// The same by somebody who does not wait for the lock, and comes again: while somebody has it, nothing is done.
+    ///
+    /// # Errors
+    /// As [`Ledger::sweep`].
+    pub fn sweep_unless_in_use(paths: &Paths) -> Result<(), Error> {
+        let path = paths.enrolment().join("lock");
+        match Lock::attempt(&path) {
+            Ok(Some(lock)) => Ledger { paths, _lock: lock }.sweep(),
+            Ok(None) => Ok(()),
+            // Nobody has ever enrolled.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed("lock", &path)(error)),
+        }
     }
 
     fn intent(&self) -> PathBuf {

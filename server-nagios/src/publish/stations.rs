@@ -89,6 +89,7 @@ fn attempt(paths: &Paths, station: &dyn Station) -> Result<Outcome, Error> {
     durable::folder(&folder, 0o755).map_err(|source| failure("make the folder", &folder, source))?;
     let lock = folder.join(".lock");
     let _lock = Lock::wait(&lock).map_err(|source| failure("lock", &lock, source))?;
+    durable::sweep(&folder).map_err(|source| failure("remove what is unfinished in", &folder, source))?;
     let hosts: BTreeMap<HostName, Routed> = Manifest::current(paths)?
         .map(|manifest| manifest.hosts.iter().map(|(name, entry)| (name.clone(), routed(entry))).collect())
         .unwrap_or_default();

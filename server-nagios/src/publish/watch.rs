@@ -58,6 +58,8 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
             let _ = stop.send(Message::Stop);
         }
     });
+    // Nobody else writes there, so what is unfinished was left by a publisher that was killed. It harms nobody.
+    let _ = durable::sweep(&context.paths.downtimes());
     let stations = Stations::begin(&context.paths, sender.clone());
     let mut watches = Watches::new(context, sender)?;
     let mut journal = Journal::default();
