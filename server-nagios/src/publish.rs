@@ -248,11 +248,6 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         left_out,
     };
     staging.finish(&manifest, &target)?;
-    if let Some(before) = &current {
-        // Where a publish was killed after its swap, Nagios may still be reading that set, and would seem to have taken
-        // this one. Whatever comes of it, this set is tried.
-        let _ = catch_up(paths, &target, before);
-    }
     swap(paths, &target, &manifest)?;
     let leftovers = tidy(paths, &manifest, &inputs);
     Ok(Published { leftovers, ..summary(&target, Some(&manifest), true) })

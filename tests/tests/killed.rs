@@ -148,8 +148,7 @@ fn nothing_is_lost_and_nothing_needs_a_hand() -> Result<()> {
     site.start_endpoint()?;
     site.nagios.start()?;
     site.start_publisher()?;
-    let let_in = |number| Restless::let_in(&site, number).map(Mutex::new);
-    let hosts = (2..size.hosts + 2).map(let_in).collect::<Result<Vec<_>>>()?;
+    let hosts = let_in(&site, size.hosts)?;
     let stage = Stage { size, hosts, tally: Tally::default(), over: AtomicBool::new(false) };
     let at_rest = Sample::take(&site.root().join(STATE_DIR))?;
     println!("at rest: {}", at_rest.shown());
@@ -162,6 +161,23 @@ fn nothing_is_lost_and_nothing_needs_a_hand() -> Result<()> {
         nothing_has_grown(&samples[spared..])?;
     }
     Ok(())
+}
+
+/// Lets so many hosts in, some at the same time.
+fn let_in(site: &Site, count: u8) -> Result<Vec<Mutex<Restless>>> {
+    const AT_ONCE: u8 = 4;
+    thread::scope(|scope| {
+        let some = |first: u8| {
+            let numbers = (2 + first..2 + count).step_by(AT_ONCE.into());
+            numbers.map(|number| Restless::let_in(site, number)).collect::<Result<Vec<_>>>()
+        };
+        let threads: Vec<_> = (0..AT_ONCE).map(|first| scope.spawn(move || some(first))).collect();
+        let mut hosts = Vec::new();
+        for thread in threads {
+            hosts.extend(thread.join().expect("nobody panics")?.into_iter().map(Mutex::new));
+        }
+        Ok(hosts)
+    })
 }
 
 /// Kills for as long as it is to last, while hosts change; what there was meanwhile.
@@ -221,7 +237,7 @@ fn kill(site: &mut Site, stage: &Stage, chance: &mut fastrand::Rng) -> Result<Ve
                 }
                 samples.push(sample);
             }
-            if now > size.lasts + size.lasts / 10 {
+            if now > size.lasts + (size.lasts / 10).min(MINUTE) {
                 stage.over.store(true, Ordering::Relaxed);
             }
             thread::sleep(LOOK);

@@ -2,9 +2,11 @@
 //!
 //! Every word of Nagios's is here, below here, or in `templates/nagios`. A set is `base.cfg`, `hostgroups.cfg` and
 //! `hosts/NAME.cfg`. Nagios reads it through a link in one of its `cfg_dir`s, which it descends, so that `nagios.cfg` is
-//! never edited. The link leads to a folder with one file, whose one line is an `include_dir` of the set: Nagios opens
+//! never edited. The link leads to a folder with one file, which has an `include_dir` of the set: Nagios opens
 //! that file once, whereas a link to the set itself would be followed anew for each file, and a swap meanwhile would
-//! give some files of each of two generations.
+//! give some files of each of two generations. A command in the same file, which nobody calls, says in Nagios's object cache
+//! which generation that was: that the cache is another one says only that Nagios has read something, which somebody else
+//! may have asked it to before.
 //!
 //! Publishing is to be run as the account that the state belongs to, which needs no right but to read Nagios's
 //! configuration and to write to its command file: `reload-command = printf '[%s] RESTART_PROCESS\n' "$(date +%s)" >
@@ -169,9 +171,7 @@ impl Nagios {
     /// Why that cannot be told, as a sentence.
     pub fn reads_us(&self) -> Result<bool, String> {
         let cache = self.process().object_cache()?;
-        let bytes = fs::read(&cache).map_err(|error| format!("cannot read {}: {error}", cache.display()))?;
-        let mark = format!("\tcommand_name\t{MARK}\n");
-        Ok(bytes.windows(mark.len()).any(|window| window == mark.as_bytes()))
+        process::defines(&cache, MARK)
     }
 
     fn link_in(&self) -> Result<(), String> {
@@ -238,7 +238,15 @@ impl Target for Nagios {
     }
 
     fn activate(&self) -> Activation {
-        identity::as_root(|| self.process().reload())
+        let path = self.published().join(verify::ENTRY_FILE);
+        match fs::read_to_string(&path) {
+            Ok(entry) => identity::as_root(|| self.process().reload(verify::mark(&entry))),
+            // The package's empty set.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                identity::as_root(|| self.process().reload(None))
+            }
+            Err(error) => Activation::Failed { reason: format!("cannot read {}: {error}", path.display()) },
+        }
     }
 
     fn watched_files(&self) -> Vec<PathBuf> {

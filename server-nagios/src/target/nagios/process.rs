@@ -150,47 +150,49 @@ impl Process {
         name.starts_with("nagios") || name == program.chars().take(15).collect::<String>()
     }
 
-    /// Has it read its configuration again, and waits until it has.
-    pub(super) fn reload(&self) -> Activation {
-        match self.attempt() {
+    /// Has it read its configuration again, and waits until it has, and has a command of this name.
+    pub(super) fn reload(&self, mark: Option<&str>) -> Activation {
+        match self.attempt(mark) {
             Ok(()) => Activation::Confirmed,
             Err(reason) => Activation::Failed { reason },
         }
     }
 
-    fn attempt(&self) -> Result<(), String> {
+    fn attempt(&self, mark: Option<&str>) -> Result<(), String> {
         let cache = self.object_cache()?;
-        let before = identity(&cache)?;
-        match &self.reload_command {
-            Some(command) => command::run("reload-command", command, &[], TIME_MAX)?,
-            None => self.ask()?,
-        }
+        let mut known = identity(&cache)?;
+        self.ask()?;
         let asked = Instant::now();
         let mut again = AGAIN;
+        let mut others = false;
         loop {
             // Another file, and not a later one: clocks are set back.
-            if identity(&cache)?.is_some_and(|now| Some(now) != before) {
-                // Nagios writes the cache when it has accepted everything; then it must still be there.
-                std::thread::sleep(STEADY);
-                return match self.running() {
-                    Running::No { reason } => Err(format!("Nagios ended after the reload: {reason}")),
-                    Running::Yes { .. } | Running::Unknown { .. } => Ok(()),
-                };
+            let now = identity(&cache)?;
+            if now.is_some() && now != known {
+                if mark.map_or(Ok(true), |mark| defines(&cache, mark))? {
+                    // Nagios writes the cache when it has accepted everything; then it must still be there.
+                    std::thread::sleep(STEADY);
+                    return match self.running() {
+                        Running::No { reason } => Err(format!("Nagios ended after the reload: {reason}")),
+                        Running::Yes { .. } | Running::Unknown { .. } => Ok(()),
+                    };
+                }
+                // Not yet written to its end; or somebody else has asked Nagios before, or started it, and it has read what
+                // was current then.
+                known = now;
+                others = true;
             }
             if asked.elapsed() > TIME_MAX {
                 return Err(format!(
-                    "Nagios has not read its configuration within {} s of the reload: {} is unchanged",
+                    "Nagios has not read its configuration within {} s of the reload: {} {}",
                     TIME_MAX.as_secs(),
-                    cache.display()
+                    cache.display(),
+                    if others { "is that of another set" } else { "is unchanged" }
                 ));
             }
-            // A restart by the administrator's command has a moment without a process.
+            // A restart by the administrator's command has a moment without a process, and must not be cut short by another.
             if self.reload_command.is_none() {
                 match self.find() {
-                    Ok(_) if asked.elapsed() > again => {
-                        again *= 2;
-                        self.ask()?;
-                    }
                     Err(Missing { certain: true, reason }) => {
                         return Err(format!("Nagios ended instead of reloading: {reason}"));
                     }
@@ -198,12 +200,20 @@ impl Process {
                     Ok(_) | Err(Missing { certain: false, .. }) => {}
                 }
             }
+            if asked.elapsed() > again && (others || self.reload_command.is_none()) {
+                self.ask()?;
+                again *= 2;
+                others = false;
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Sends it the signal to read its configuration again.
+    /// Says to it that it is to read its configuration again.
     fn ask(&self) -> Result<(), String> {
+        if let Some(command) = &self.reload_command {
+            return command::run("reload-command", command, &[], TIME_MAX);
+        }
         let process = self.find().map_err(|Missing { certain, reason }| {
             let what = if certain { "Nagios is not running" } else { "it is unknown whether Nagios runs" };
             format!("{what}: {reason}")
@@ -223,6 +233,13 @@ impl Process {
             .path("object_cache_file")
             .ok_or_else(|| format!("{} names no object_cache_file", self.configuration.display()))
     }
+}
+
+/// Whether an object cache has a command of this name.
+pub(super) fn defines(cache: &Path, command: &str) -> Result<bool, String> {
+    let bytes = fs::read(cache).map_err(|error| format!("cannot read {}: {error}", cache.display()))?;
+    let line = format!("\tcommand_name\t{command}\n");
+    Ok(bytes.windows(line.len()).any(|window| window == line.as_bytes()))
 }
 
 /// Whether an option has Nagios end when it has looked at its configuration: `-v`, `-s`, and others with them, as in `-vp`.
@@ -292,7 +309,7 @@ mod tests {
             configuration,
             reload_command: Some("true".to_owned()),
         };
-        let Activation::Failed { reason } = nagios.reload() else { panic!("confirmed") };
+        let Activation::Failed { reason } = nagios.reload(None) else { panic!("confirmed") };
         assert!(reason.starts_with("cannot tell whether Nagios has reloaded, by "), "{reason}");
     }
 
@@ -347,17 +364,29 @@ mod tests {
 
     #[test]
     fn a_signal_that_nagios_forgets_is_sent_again() {
-        const FORGETS_ONE: &str = "trap 'test -n \"$heard\" && echo new > \"${1%cfg}cache\"; heard=1' HUP; echo; \
-                                   while sleep 0.1; do :; done";
+        forgets(":", None);
+    }
+
+    #[test]
+    fn what_nagios_has_read_for_somebody_else_confirms_nothing() {
+        forgets("define 28", Some("auto-monitor-set-29"));
+    }
+
+    /// Publishes to a Nagios that does this at the first signal, and as it should at the second.
+    fn forgets(first: &str, mark: Option<&str>) {
+        let script = format!(
+            "define() {{ printf '\\tcommand_name\\tauto-monitor-set-%s\\n' $1 > \"$cache\"; }}\ncache=${{1%cfg}}cache\n\
+             trap 'test -n \"$heard\" && define 29 || {first}; heard=1' HUP; echo; while sleep 0.1; do :; done"
+        );
         let folder = tempfile::tempdir().unwrap();
         let configuration = folder.path().join("nagios.cfg");
         let [cache, lock] = ["nagios.cache", "nagios.pid"].map(|name| folder.path().join(name));
         let text = format!("object_cache_file={}\nlock_file={}\n", cache.display(), lock.display());
         fs::write(&configuration, text).unwrap();
         let nagios = Process { program: "/usr/sbin/nagios4".into(), configuration, reload_command: None };
-        let mut forgetful = pretended(&nagios, &[], FORGETS_ONE);
+        let mut forgetful = pretended(&nagios, &[], &script);
         fs::write(lock, forgetful.id().to_string()).unwrap();
-        assert_eq!(nagios.reload(), Activation::Confirmed);
+        assert_eq!(nagios.reload(mark), Activation::Confirmed);
         forgetful.kill().unwrap();
         forgetful.wait().unwrap();
     }
