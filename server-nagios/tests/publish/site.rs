@@ -233,7 +233,7 @@ pub fn record(name: &str, services: &[&str]) -> Record {
 }
 
 pub fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !is_so() {
         assert!(Instant::now() < deadline, "still not: {what}");
         std::thread::sleep(Duration::from_millis(20));

@@ -19,7 +19,7 @@ use crate::tally::Tally;
 /// A host has not more services than this.
 const SERVICES_MAX: usize = 5;
 /// What fails for longer needs a hand. The client's own units try for hours.
-const INSISTS: Duration = Duration::from_secs(90);
+const INSISTS: Duration = Duration::from_secs(300);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 /// The statuses of `auto-monitor` that no kill excuses: the host is not approved, and the server's key is another one.

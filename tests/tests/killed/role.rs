@@ -9,7 +9,7 @@ use auto_monitor_tests::process::{Running, descendants, of_this_user};
 use rustix::process::{Signal, kill_process};
 
 /// How long is waited for somebody to kill.
-const AMBUSH: Duration = Duration::from_millis(300);
+const AMBUSH: Duration = Duration::from_secs(1);
 
 /// What a process is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -43,7 +43,7 @@ impl Size {
             hosts: hosts.parse::<u8>()?.min(HOSTS_MAX),
             lasts,
             // Nagios takes a set in a second or two. Killed more often than that, nothing would ever be published.
-            between_kills: 0.05..5.0,
+            between_kills: 0.05..8.0,
             // What two processors carry beside everything else: a change is a client, an sshd and two of our server's
             // processes.
             between_changes: 0.4,
