@@ -215,6 +215,9 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         _ => {}
     }
 
+    // Not only afterwards: of publishes that fail or are killed each leaves a set, and the next one may come in a minute. What
+    // cannot be removed is tried again.
+    let _ = generation::prune(paths);
     let mut staging = Staging::begin(paths, target.name(), current.as_ref())?;
     let Settled { notes, unheard, left_out } =
         match settle(paths, &target, &mut staging, current.as_ref(), &inputs, confirm_removal) {

@@ -291,6 +291,18 @@ fn leftovers_of_a_killed_publish_are_no_obstacle() {
 }
 
 #[test]
+fn sets_that_nagios_does_not_take_do_not_pile_up() {
+    let mut site = site();
+    site.configuration.reload_command = Some("false".to_owned());
+    for _ in 0..8 {
+        site.refused();
+    }
+    // The newest five, one that is in force, and the last one.
+    let kept = fs::read_dir(site.paths.generations()).unwrap().count();
+    assert!(kept <= 7, "{kept} sets");
+}
+
+#[test]
 fn a_publish_that_was_killed_between_swap_and_reload_is_finished() {
     let site = Site::running();
     site.register("web1.example.org", &["ssh"]);

@@ -133,23 +133,23 @@ impl Stage {
 
 #[test]
 fn nothing_is_lost_and_nothing_needs_a_hand() -> Result<()> {
-    let size = Size::asked_for()?;
+    let much = Size::asked_for()?;
     let seed = match std::env::var("AUTO_MONITOR_SEED") {
         Ok(seed) => seed.parse()?,
         Err(_) => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
     };
-    println!("seed {seed}: {size:?}");
+    println!("seed {seed}: {much:?}");
     let mut chance = fastrand::Rng::with_seed(seed);
     let folder = tempfile::tempdir()?;
     let mut site = Site::lay_out(folder.path(), own_network())?;
-    if size.is_soak() {
+    if much.is_soak() {
         site.nagios.take_your_time()?;
     }
     site.start_endpoint()?;
     site.nagios.start()?;
     site.start_publisher()?;
-    let hosts = let_in(&site, size.hosts)?;
-    let stage = Stage { size, hosts, tally: Tally::default(), over: AtomicBool::new(false) };
+    let hosts = let_in(&site, much.hosts)?;
+    let stage = Stage { size: much, hosts, tally: Tally::default(), over: AtomicBool::new(false) };
     let at_rest = Sample::take(&site.root().join(STATE_DIR))?;
     println!("at rest: {}", at_rest.shown());
 
@@ -184,7 +184,7 @@ fn let_in(site: &Site, count: u8) -> Result<Vec<Mutex<Restless>>> {
 fn kill(site: &mut Site, stage: &Stage, chance: &mut fastrand::Rng) -> Result<Vec<Sample>> {
     let Stage { size, hosts, tally, .. } = stage;
     let root = site.root();
-    let state = root.join(STATE_DIR);
+    let files = root.join(STATE_DIR);
     let conductor = Mutex::new(Conductor {
         chance: chance.fork(),
         between: size.between_changes,
@@ -228,11 +228,11 @@ fn kill(site: &mut Site, stage: &Stage, chance: &mut fastrand::Rng) -> Result<Ve
                 tally.count(format!("started again: {restarted}"));
             }
             if now > SAMPLE * u32::try_from(samples.len() + 1)? {
-                let sample = Sample::take(&state)?;
+                let sample = Sample::take(&files)?;
                 sample.is_within(hosts.len())?;
                 stage.is_held()?;
                 if samples.len() % 6 == 5 {
-                    println!("{}", progress(now, tally, &state, &sample));
+                    println!("{}", progress(now, tally, &files, &sample));
                     std::io::stdout().flush()?;
                 }
                 samples.push(sample);
@@ -248,8 +248,12 @@ fn kill(site: &mut Site, stage: &Stage, chance: &mut fastrand::Rng) -> Result<Ve
             thread.join().expect("nobody panics")?;
         }
         hunt?;
-        let fewest = (size.lasts.as_secs_f64() / size.between_kills.end) as usize;
-        ensure!(tally.of("killed") >= fewest, "hardly anything was killed:\n{}", tally.table());
+        let fewest = size.lasts.div_f64(size.between_kills.end).as_secs();
+        ensure!(
+            tally.of("killed") >= usize::try_from(fewest)?,
+            "hardly anything was killed:\n{}",
+            tally.table()
+        );
         ensure!(tally.of("acknowledged") > 0, "nothing was acknowledged:\n{}", tally.table());
         Ok(samples)
     })
@@ -278,7 +282,7 @@ fn generation(state: &Path) -> String {
 /// The killing is over, and nobody does anything: everything is as the hosts say, and what is there is what was there.
 fn settled(site: &mut Site, stage: &Stage, at_rest: &Sample) -> Result<()> {
     let root = site.root();
-    let state = root.join(STATE_DIR);
+    let files = root.join(STATE_DIR);
     let mut expected = Expectation::default().administrators_own();
     for number in 0..stage.hosts.len() {
         let host = stage.host(number);
@@ -287,10 +291,10 @@ fn settled(site: &mut Site, stage: &Stage, at_rest: &Sample) -> Result<()> {
     }
     expected.wait(&mut site.nagios, stage.size.verdict, |_| {})?;
     verify(&root)?;
-    println!("| published | {} |", generation(&state));
+    println!("| published | {} |", generation(&files));
     println!("| objects of Nagios, all as the hosts say | {} |", expected.count());
     wait_for("only those run who ran at first", END, || {
-        let now = Sample::take(&state)?;
+        let now = Sample::take(&files)?;
         Ok(if now.processes == at_rest.processes {
             Ok(())
         } else {
@@ -306,7 +310,7 @@ fn settled(site: &mut Site, stage: &Stage, at_rest: &Sample) -> Result<()> {
     site.stop_endpoint();
     site.start_endpoint()?;
     site.server(&["publish"]).expect(0)?;
-    let last = Sample::take(&state)?;
+    let last = Sample::take(&files)?;
     println!("in the end: {}", last.shown());
-    nothing_is_left(&state)
+    nothing_is_left(&files)
 }

@@ -1,6 +1,7 @@
 //! What must not grow: memory, open files, processes, and files of the server's state.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -11,8 +12,8 @@ use crate::role::{self, Role};
 
 /// What the names of files and folders begin with that are in the making.
 const UNFINISHED: [&str; 4] = [".new", ".staging", ".scratch", ".current-new"];
-/// How many sets are kept, and one that is being made.
-const SETS: usize = 5 + 1;
+/// How many sets are kept, the one in force where it is none of them, and one that is being made.
+const SETS: usize = 5 + 1 + 1;
 /// The files of a set for each host: one for the engine, one for the checking program.
 const OF_A_SET: usize = 2;
 /// The files and folders of a set besides.
@@ -81,7 +82,7 @@ impl Sample {
         let mut text = String::new();
         for (role, Holding { resident, peak, descriptors, .. }) in &self.holdings {
             let open = descriptors.map(|count| format!(", {count} open")).unwrap_or_default();
-            text += &format!("{role:?} {resident} KiB (peak {peak}{open}); ");
+            let _ = write!(text, "{role:?} {resident} KiB (peak {peak}{open}); ");
         }
         let processes: usize = self.processes.values().sum();
         text + &format!("{processes} processes; {} files, {} in the making", self.files, self.unfinished)

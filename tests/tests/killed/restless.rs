@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use auto_monitor_tests::expectation::Expectation;
 use auto_monitor_tests::host::Host;
+use auto_monitor_tests::patience::wait_for;
 use auto_monitor_tests::service::{Greeter, free_ports};
 use auto_monitor_tests::site::{Invocation, Site};
 use monitoring_info::published::STATE_DIR;
@@ -58,7 +59,11 @@ impl Restless {
     pub fn let_in(site: &Site, number: u8) -> Result<Self> {
         let host = site.host(&format!("host{number}.example.org"), number)?;
         host.introduce(site)?;
-        host.client(site, &["enrol", &site.endpoint()?]).expect(4)?;
+        let enrol = host.client(site, &["enrol", &site.endpoint()?]);
+        wait_for("it waits for approval", INSISTS, || {
+            let said = enrol.run()?;
+            Ok(if said.status == Some(4) { Ok(()) } else { Err(said.text) })
+        })?;
         site.server(&["approve", &host.name]).expect(0)?;
         let ports: [u16; 2] = free_ports(host.address)?;
         let greeter = |port| Greeter::start((host.address, port).into());

@@ -22,6 +22,7 @@ impl Tally {
     /// Rows as those of `docs/faults.md`.
     pub fn table(&self) -> String {
         let counts = self.0.lock().expect("nobody panics while counting");
-        counts.iter().map(|(what, count)| format!("| {what} | {count} |\n")).collect()
+        let rows: Vec<String> = counts.iter().map(|(what, count)| format!("| {what} | {count} |")).collect();
+        rows.join("\n")
     }
 }

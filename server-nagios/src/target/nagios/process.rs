@@ -191,13 +191,10 @@ impl Process {
                 ));
             }
             // A restart by the administrator's command has a moment without a process, and must not be cut short by another.
+            // What cannot be seen just now may be seen in a moment.
             if self.reload_command.is_none() {
-                match self.find() {
-                    Err(Missing { certain: true, reason }) => {
-                        return Err(format!("Nagios ended instead of reloading: {reason}"));
-                    }
-                    // What cannot be seen just now may be seen in a moment.
-                    Ok(_) | Err(Missing { certain: false, .. }) => {}
+                if let Err(Missing { certain: true, reason }) = self.find() {
+                    return Err(format!("Nagios ended instead of reloading: {reason}"));
                 }
             }
             if asked.elapsed() > again && (others || self.reload_command.is_none()) {

@@ -247,7 +247,7 @@ impl Verification<'_> {
 /// The file by which Nagios finds a set, and by which we find in Nagios's object cache which set it has read: both stand in
 /// one file, so they are of one set whatever is swapped meanwhile.
 pub(super) fn entry(set: &Path) -> File {
-    let number = set.parent().and_then(Path::file_name).unwrap_or_default().display();
+    let number = set.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     File {
         path: ENTRY_FILE.into(),
         text: format!(
