@@ -114,7 +114,7 @@ bench-apt: lab-setup quick-deb
 
 bench: servers
 	$(CARGO) build --locked --workspace --bins --release
-	@$(AS_USER) $(BUILT)/release/benchmark
+	@$(AS_USER) $(BUILT)/release/benchmark $(WHAT)
 
 # The targets are the files of fuzz/fuzz_targets.
 fuzz: setup

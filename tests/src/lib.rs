@@ -11,6 +11,7 @@
 //! This is a harness for binaries and tests, so its errors are `anyhow`'s: nobody matches on them, a person reads them.
 
 pub mod expectation;
+pub mod fleet;
 pub mod host;
 pub mod installed;
 pub mod lab;

@@ -131,6 +131,23 @@ impl Site {
         self.endpoint = None;
     }
 
+    /// The ids of the endpoint's and of the publisher's process, while they run.
+    #[must_use]
+    pub fn ids(&self) -> (Option<u32>, Option<u32>) {
+        (self.endpoint.as_ref().map(Process::id), self.publisher.as_ref().map(Process::id))
+    }
+
+    /// Has no change wait for further ones before it is published (`quiet`), or for as long as shipped.
+    ///
+    /// # Errors
+    /// `server.conf` cannot be written.
+    pub fn set_quiet(&self, lines: &str) -> Result<()> {
+        let path = self.root().join("etc/auto-monitor-server-nagios/server.conf");
+        let text = fs::read_to_string(&path)?;
+        let kept = text.lines().filter(|line| !line.starts_with("quiet")).flat_map(|line| [line, "\n"]);
+        Ok(fs::write(path, kept.collect::<String>() + lines)?)
+    }
+
     /// Starts the publisher, which publishes whenever something has changed.
     ///
     /// # Errors

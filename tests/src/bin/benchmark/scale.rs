@@ -1,0 +1,268 @@
+//! The server of a large organisation: what publishing takes, beside Nagios's own verdict about the same set, and how long
+//! its administrator waits for an answer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use auto_monitor_tests::fleet;
+use auto_monitor_tests::installed::Installed;
+use auto_monitor_tests::patience::wait_for;
+use auto_monitor_tests::site::{Site, own_network};
+use monitoring_info::published::STATE_DIR;
+
+use crate::Outcome;
+use crate::measure::{Run, median, once};
+
+/// The hosts of a large organisation.
+const LARGE: usize = 10_000;
+/// From a small one to a very large one, for which the time is to grow in proportion.
+const SMALL: usize = 1_000;
+const HUGE: usize = 30_000;
+/// How often it is looked whether a set was swapped in.
+const LOOK: Duration = Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_secs(300);
+const VERDICT: &str = "nagios4 -v of the same set";
+
+/// A server with so many hosts in its registry, and its Nagios, which runs and probes nothing.
+struct Server {
+    site: Site,
+    program: PathBuf,
+}
+
+/// How a publish went.
+struct Published {
+    /// Until the set was swapped in; Nagios reads it then.
+    swapped: Duration,
+    /// Until Nagios had read it.
+    whole: Duration,
+    /// The most memory that the publishing process has held, in MiB.
+    memory: f64,
+}
+
+impl Server {
+    fn of(folder: &Path, hosts: usize) -> Result<Self> {
+        let mut site = Site::lay_out(&folder.join(hosts.to_string()), own_network())?;
+        site.nagios.probe_nothing()?;
+        fleet::register(&site.root(), 0, hosts)?;
+        site.nagios.start()?;
+        let program = Installed::find()?.program("auto-monitor-server");
+        Ok(Self { site, program })
+    }
+
+    fn current(&self) -> PathBuf {
+        self.site.root().join(STATE_DIR).join("current")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--root").arg(self.site.root()).args(arguments);
+        command
+    }
+
+    /// Runs something, and says when another set was swapped in.
+    fn swapping<T: Send>(
+        &self,
+        run: impl FnOnce() -> Result<T> + Send,
+        seen: impl FnOnce() + Send,
+    ) -> Result<(T, Duration)> {
+        let current = self.current();
+        let before = fs::read_link(&current).ok();
+        let began = Instant::now();
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) && began.elapsed() < PATIENCE {
+                    if fs::read_link(&current).ok() != before {
+                        let swapped = began.elapsed();
+                        seen();
+                        return Some(swapped);
+                    }
+                    thread::sleep(LOOK);
+                }
+                None
+            });
+            let outcome = run();
+            over.store(outcome.is_err(), Ordering::Relaxed);
+            let swapped = watcher.join().expect("it does not panic");
+            Ok((outcome?, swapped.context("nothing was swapped in")?))
+        })
+    }
+
+    /// Publishes everything for the first time.
+    fn publish(&self) -> Result<Published> {
+        let log = tempfile::NamedTempFile::new()?;
+        let mut publish = self.command(&["publish"]);
+        let began = Instant::now();
+        let mut child = publish.stdin(Stdio::null()).stdout(log.reopen()?).stderr(log.reopen()?).spawn()?;
+        let id = child.id();
+        let mut memory = None;
+        let (status, swapped) = self.swapping(|| Ok(child.wait()?), || memory = peak(id).ok())?;
+        let whole = began.elapsed();
+        ensure!(status.success(), "publish ended with {status}: {}", fs::read_to_string(log.path())?);
+        Ok(Published { swapped, whole, memory: memory.context("the memory was not seen")? })
+    }
+
+    /// As if nothing had ever been published.
+    fn forget(&self) -> Result<()> {
+        fs::remove_file(self.current())?;
+        Ok(fs::remove_dir_all(self.site.root().join(STATE_DIR).join("generations"))?)
+    }
+
+    /// Nagios's verdict about its whole configuration.
+    fn verdict(&self) -> Result<Run> {
+        let mut command = Command::new("/usr/sbin/nagios4");
+        once(command.arg("-v").arg(self.site.nagios.configuration()), &[0])
+    }
+}
+
+/// The most memory that a process has held, in MiB (`VmHWM` of `proc_pid_status(5)`).
+pub fn peak(id: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmHWM")?;
+    Ok(kibibytes.parse::<f64>()? / 1024.0)
+}
+
+/// Everything, from nothing; and how that grows with the number of hosts.
+pub fn publish(folder: &Path) -> Result<Vec<Outcome>> {
+    let mut outcomes = Vec::new();
+    let (mut each, mut memory) = (Vec::new(), 0.0_f64);
+    for (hosts, rounds) in [(SMALL, 5), (LARGE, 3), (HUGE, 1)] {
+        let server = Server::of(folder, hosts)?;
+        let (mut ours, mut theirs, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..rounds {
+            if round > 0 {
+                server.forget()?;
+            }
+            let published = server.publish()?;
+            ours.push(published.swapped.as_secs_f64());
+            wholes.push(published.whole.as_secs_f64());
+            theirs.push(server.verdict()?.wall.as_secs_f64());
+            if hosts == LARGE {
+                memory = memory.max(published.memory);
+            }
+        }
+        let (ours, theirs, whole) = (middle(ours), middle(theirs), middle(wholes));
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand hosts")]
+        each.push(ours / hosts as f64);
+        outcomes.push(Outcome {
+            what: match hosts {
+                SMALL => "publish 1,000 hosts, 10 definitions each",
+                LARGE => "publish 10,000 hosts",
+                _ => "publish 30,000 hosts",
+            },
+            ours: format!("{ours:.2} s"),
+            beside: VERDICT,
+            theirs: format!("{theirs:.2} s"),
+            measured: format!("ratio {:.2}", ours / theirs),
+            bound: "ratio 1.50",
+            kept: ours <= 1.5 * theirs,
+        });
+        if hosts == LARGE {
+            outcomes.push(Outcome {
+                what: "the same, until Nagios has read it",
+                ours: format!("{whole:.2} s"),
+                beside: VERDICT,
+                theirs: format!("{theirs:.2} s"),
+                measured: format!("ratio {:.2}", whole / theirs),
+                bound: "",
+                kept: true,
+            });
+        }
+    }
+    let growth = each[2] / each[0];
+    outcomes.push(Outcome {
+        what: "publish, a host of 30,000",
+        ours: format!("{:.2} ms", each[2] * 1000.0),
+        beside: "a host of 1,000",
+        theirs: format!("{:.2} ms", each[0] * 1000.0),
+        measured: format!("ratio {growth:.2}"),
+        bound: "ratio 1.50",
+        kept: growth <= 1.5,
+    });
+    outcomes.push(Outcome {
+        what: "publish 10,000 hosts, memory",
+        ours: format!("{memory:.0} MiB"),
+        beside: "",
+        theirs: String::new(),
+        measured: String::new(),
+        bound: "200 MiB",
+        kept: memory <= 200.0,
+    });
+    Ok(outcomes)
+}
+
+/// One host changes among many, with no pause before a publish; and what an administrator asks then.
+pub fn change(folder: &Path) -> Result<Vec<Outcome>> {
+    let mut server = Server::of(&folder.join("change"), LARGE)?;
+    server.site.set_quiet("quiet = 0s\nquiet-at-most = 0s\n")?;
+    server.site.start_endpoint()?;
+    let host = server.site.host("changing.example.org", 2)?;
+    host.introduce(&server.site)?;
+    host.define("all.conf", &fleet::definition_file(0))?;
+    host.client(&server.site, &["enrol", &server.site.endpoint()?]).expect(4)?;
+    server.site.server(&["approve", &host.name]).expect(0)?;
+    host.client(&server.site, &["register"]).expect(0)?;
+    server.publish()?;
+    server.site.start_publisher()?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..3 {
+        settled(&server)?;
+        host.define("more.conf", &format!("[more]\ntype = tcp\nport = {}\n", 2000 + round))?;
+        let register = host.client(&server.site, &["register"]);
+        let (_, swapped) = server.swapping(|| register.expect(0), || ())?;
+        ours.push(swapped.as_secs_f64());
+        settled(&server)?;
+        theirs.push(server.verdict()?.wall.as_secs_f64());
+    }
+    let (ours, theirs) = (middle(ours), middle(theirs));
+    let mut outcomes = vec![Outcome {
+        what: "one host of 10,000 changes, until swapped in",
+        ours: format!("{ours:.2} s"),
+        beside: VERDICT,
+        theirs: format!("{theirs:.2} s"),
+        measured: format!("{:+.2} s", ours - theirs),
+        bound: "+0.50 s",
+        kept: ours <= theirs + 0.5,
+    }];
+    for (what, question) in [("list, 10,000 hosts", "list"), ("status, 10,000 hosts", "status")] {
+        let runs =
+            (0..7).map(|_| once(&mut server.command(&[question]), &[0, 1])).collect::<Result<Vec<_>>>()?;
+        let took = median(&runs, |run| run.wall);
+        outcomes.push(Outcome {
+            what,
+            ours: format!("{took:.0} ms"),
+            beside: "",
+            theirs: String::new(),
+            measured: String::new(),
+            bound: "300 ms",
+            kept: took <= 300.0,
+        });
+    }
+    Ok(outcomes)
+}
+
+/// Waits until Nagios has taken what is current, so that the publisher has nothing more to do.
+fn settled(server: &Server) -> Result<()> {
+    let taken = server.site.root().join(STATE_DIR).join("taken");
+    wait_for("Nagios has taken the set", PATIENCE, || {
+        let current = fs::read_link(server.current())?;
+        let current = current.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let taken = fs::read_to_string(&taken).unwrap_or_default();
+        Ok(if taken.trim() == current { Ok(()) } else { Err(format!("{taken} of {current}")) })
+    })?;
+    // What follows: old generations go.
+    thread::sleep(Duration::from_secs(2));
+    Ok(())
+}
+
+/// The median.
+pub fn middle(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
