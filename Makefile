@@ -112,9 +112,10 @@ test-packages-all: lab-setup quick-deb
 bench-apt: lab-setup quick-deb
 	$(SYSTEM_TEST) --ignored --nocapture --test-threads 1 packages::delay::
 
+# WHAT='crowd publish': only these parts. The figures are in bench.json too.
 bench: servers
 	$(CARGO) build --locked --workspace --bins --release
-	@$(AS_USER) $(BUILT)/release/benchmark $(WHAT)
+	@$(AS_USER) $(BUILT)/release/benchmark --json $(WHAT) >'$(BUILT)/bench.json'
 
 # The targets are the files of fuzz/fuzz_targets.
 fuzz: setup

@@ -26,8 +26,8 @@ pub mod times;
 
 pub use form::duration;
 use form::{
-    DURATION_FORM, DURATION_OR_NEVER_FORM, NAMES_FORM, PATH_FORM, domain, duration_or_never, listen_address,
-    network, path,
+    DURATION_OR_NEVER_FORM, NAMES_FORM, PATH_FORM, PAUSE_FORM, domain, duration_or_never, listen_address,
+    network, path, pause,
 };
 pub(crate) use form::{list, object_name};
 pub use mailflow::SharedMailflow;
@@ -129,17 +129,17 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "quiet",
-        form: DURATION_FORM,
+        form: PAUSE_FORM,
         default: "2s",
         summary: "a publish waits until nothing has changed for so long, so that many changes become one",
-        set: |to, text| duration(text).map(|value| to.quiet = value),
+        set: |to, text| pause(text).map(|value| to.quiet = value),
     },
     Key {
         name: "quiet-at-most",
-        form: DURATION_FORM,
+        form: PAUSE_FORM,
         default: "30s",
         summary: "but never longer than this",
-        set: |to, text| duration(text).map(|value| to.quiet_at_most = value),
+        set: |to, text| pause(text).map(|value| to.quiet_at_most = value),
     },
     Key {
         name: "nagios",
@@ -434,8 +434,7 @@ mod tests {
                 "1: unknown key `lisen` (did you mean `listen`?)",
                 "2: the value of `auto-approve` is wrong: `10.0.0.0/33` is no network (give networks like \
                  `192.0.2.0/24` or `2001:db8::/32`)",
-                "3: the value of `quiet` is wrong: `2` is no duration (give a duration like `30s`, `10m`, `24h` or \
-                 `3d`)",
+                "3: the value of `quiet` is wrong: `2` is no duration (give a duration like `2s` or `1m`, or `0s` for none)",
                 "4: the value of `nagios` is wrong: `nagios4` is not an absolute path (begin it with `/`)",
                 "5: the value of `listen` is wrong: `127.0.0.1:0` is no address to listen on (give addresses like \
                  `192.0.2.1`, `192.0.2.1:2930` or `[2001:db8::1]:2930`)",
@@ -443,6 +442,14 @@ mod tests {
                  before them)",
             ]
         );
+    }
+
+    #[test]
+    fn a_publish_may_wait_for_nothing() {
+        let configuration = Configuration::parse("server.conf", b"quiet = 0s\nquiet-at-most = 0s\n").unwrap();
+        assert_eq!((configuration.quiet, configuration.quiet_at_most), (Duration::ZERO, Duration::ZERO));
+        // What is waited for before something is done about it may not be nothing.
+        assert!(Configuration::parse("server.conf", b"stale-after = 0s\n").is_err());
     }
 
     #[test]

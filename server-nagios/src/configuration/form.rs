@@ -14,6 +14,8 @@ use monitoring_info::value::Invalid;
 pub(super) const DURATION_FORM: &str = "a duration like `30s`, `10m`, `24h` or `3d`";
 /// Of [`duration_or_never`].
 pub(super) const DURATION_OR_NEVER_FORM: &str = "a duration like `10m`, `24h` or `3d`, or `never`";
+/// Of [`pause`].
+pub(super) const PAUSE_FORM: &str = "a duration like `2s` or `1m`, or `0s` for none";
 /// Of a [`list`] of [`object_name`].
 pub(super) const NAMES_FORM: &str = "names joined by commas, or nothing";
 /// Of [`path`].
@@ -52,6 +54,14 @@ pub(super) fn duration_or_never(text: &str) -> Result<Option<Duration>, Invalid>
     duration(text)
         .map(Some)
         .map_err(|invalid| Invalid::new(invalid.message, format!("give {DURATION_OR_NEVER_FORM}")))
+}
+
+/// Reads a span of time that may be none.
+pub(super) fn pause(text: &str) -> Result<Duration, Invalid> {
+    if text == "0s" {
+        return Ok(Duration::ZERO);
+    }
+    duration(text).map_err(|invalid| Invalid::new(invalid.message, format!("give {PAUSE_FORM}")))
 }
 
 /// Reads values joined by commas.

@@ -18,7 +18,7 @@ use auto_monitor_tests::service::{free_port, wait_until_it_listens};
 use auto_monitor_tests::site::Site;
 use monitoring_info::published::STATE_DIR;
 
-use crate::Outcome;
+use crate::outcome::{Bound, Outcome, Unit};
 use crate::scale::middle;
 
 /// How many come at once.
@@ -159,24 +159,20 @@ pub fn sessions(site: &mut Site) -> Result<Vec<Outcome>> {
     watched(site, "\"more\":")?;
     let publishes = generation(site)? - before;
     let theirs = (first + then) / 2;
-    let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
     outcomes.push(Outcome {
         what: "1,000 hosts register a change at once",
-        ours: format!("{:.1} s", ours.as_secs_f64()),
-        beside: "the same at an sshd that runs `true`",
-        theirs: format!("{:.1} s", theirs.as_secs_f64()),
-        measured: format!("throughput {ratio:.2}"),
-        bound: "0.80",
-        kept: ratio >= 0.8,
+        unit: Unit::Seconds,
+        ours: ours.as_secs_f64(),
+        peer: Some(("the same at an sshd that runs `true`", theirs.as_secs_f64())),
+        // A throughput of 0.8.
+        bound: Bound::Ratio(1.0 / 0.8),
     });
     outcomes.push(Outcome {
         what: "the same, how often it is published",
-        ours: publishes.to_string(),
-        beside: "",
-        theirs: String::new(),
-        measured: String::new(),
-        bound: "6",
-        kept: publishes <= 6,
+        unit: Unit::Times,
+        ours: f64::from(publishes),
+        peer: None,
+        bound: Bound::AtMost(6.0),
     });
     Ok(outcomes)
 }
@@ -208,12 +204,10 @@ fn unchanged(
     let (ours, theirs) = (middle(ours), middle(theirs));
     Ok(Outcome {
         what: "an unchanged registration, server's processor",
-        ours: format!("{ours:.1} ms"),
-        beside: "the same at an sshd that runs `true`",
-        theirs: format!("{theirs:.1} ms"),
-        measured: format!("ratio {:.2}", ours / theirs),
-        bound: "ratio 1.30",
-        kept: ours <= 1.3 * theirs,
+        unit: Unit::Milliseconds,
+        ours,
+        peer: Some(("the same at an sshd that runs `true`", theirs)),
+        bound: Bound::Ratio(1.3),
     })
 }
 
@@ -235,7 +229,7 @@ fn current(site: &Site) -> PathBuf {
     site.root().join(STATE_DIR).join("current")
 }
 
-fn generation(site: &Site) -> Result<u64> {
+fn generation(site: &Site) -> Result<u32> {
     let current = fs::read_link(current(site))?;
     let number = current.file_name().and_then(|name| name.to_str()).context("a generation has a number")?;
     Ok(number.parse()?)

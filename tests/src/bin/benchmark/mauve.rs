@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::Result;
 use auto_monitor_tests::installed::Installed;
 
-use crate::Outcome;
 use crate::measure::{median, once, pairs};
+use crate::outcome::{Bound, Outcome, Unit};
 
 /// An alert in a datagram; beside it, `logger` (util-linux) with the same words in one of syslog's.
 pub fn send() -> Result<Vec<Outcome>> {
@@ -30,11 +30,9 @@ pub fn send() -> Result<Vec<Outcome>> {
     let (ours, theirs) = (median(&ours, |run| run.processor), median(&theirs, |run| run.processor));
     Ok(vec![Outcome {
         what: "mauvesend, processor",
-        ours: format!("{ours:.2} ms"),
-        beside: "logger --udp --server",
-        theirs: format!("{theirs:.2} ms"),
-        measured: format!("ratio {:.2}", ours / theirs),
-        bound: "ratio 1.00",
-        kept: ours <= theirs,
+        unit: Unit::Milliseconds,
+        ours,
+        peer: Some(("logger --udp --server", theirs)),
+        bound: Bound::Ratio(1.0),
     }])
 }

@@ -1,5 +1,6 @@
 //! Measuring programs: how long they take, and how much of a processor.
 
+use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -67,4 +68,12 @@ pub fn peak(runs: &[Run]) -> f64 {
     )]
     let most = runs.iter().map(|run| run.memory).max().unwrap_or_default() as f64;
     most / f64::from(1 << 20)
+}
+
+/// The most memory that a running process has held, in MiB (`VmHWM` of `proc_pid_status(5)`).
+pub fn most_memory(id: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmHWM")?;
+    Ok(kibibytes.parse::<f64>()? / 1024.0)
 }

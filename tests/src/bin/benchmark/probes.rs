@@ -17,8 +17,8 @@ use monitoring_info::published::{DOCUMENTS_DIR, Published, STATE_DIR, VERSION};
 use monitoring_info::registration::Sent;
 use openssl::pkey::{PKey, Private};
 
-use crate::Outcome;
 use crate::measure::{Run, median, once, pairs, peak};
+use crate::outcome::{Bound, Outcome, Unit};
 
 /// Where Debian has monitoring-plugins.
 const PLUGINS: &str = "/usr/lib/nagios/plugins";
@@ -62,16 +62,13 @@ pub fn registered(site: &Site) -> Result<Vec<Outcome>> {
         },
     )?;
     let beside = "check_tcp alone";
-    let added = median(&ours, |run| run.wall) - median(&theirs, |run| run.wall);
     Ok(vec![
         Outcome {
             what: "check_registered, of 200 definitions",
-            ours: milliseconds(&ours, |run| run.wall),
-            beside,
-            theirs: milliseconds(&theirs, |run| run.wall),
-            measured: format!("adds {added:.2} ms"),
-            bound: "adds 1 ms",
-            kept: added <= 1.0,
+            unit: Unit::Milliseconds,
+            ours: median(&ours, |run| run.wall),
+            peer: Some((beside, median(&theirs, |run| run.wall))),
+            bound: Bound::Adds(1.0),
         },
         memory("check_registered, memory", &ours, beside, &theirs),
     ])
@@ -116,17 +113,12 @@ fn certificate_with(site: &Site, what: [&'static str; 3], key: &PKey<Private>) -
         },
     )?;
     let beside = "check_http -S -C 30 --sni";
-    let compared = |what, of: fn(&Run) -> std::time::Duration| {
-        let ratio = median(&ours, of) / median(&theirs, of);
-        Outcome {
-            what,
-            ours: milliseconds(&ours, of),
-            beside,
-            theirs: milliseconds(&theirs, of),
-            measured: format!("ratio {ratio:.2}"),
-            bound: "ratio 1.00",
-            kept: ratio <= 1.0,
-        }
+    let compared = |what, of: fn(&Run) -> std::time::Duration| Outcome {
+        what,
+        unit: Unit::Milliseconds,
+        ours: median(&ours, of),
+        peer: Some((beside, median(&theirs, of))),
+        bound: Bound::Ratio(1.0),
     };
     Ok(vec![
         compared(what[0], |run| run.processor),
@@ -157,34 +149,24 @@ pub fn mailflow(site: &Site) -> Result<Vec<Outcome>> {
         || once(Command::new("ls").arg("-U").arg(&list), &[0]),
     )?;
     let beside = "ls -U of the same folder";
-    let took = median(&ours, |run| run.processor);
     Ok(vec![
         Outcome {
             what: "check_mailflow, 1,000 tokens, processor",
-            ours: milliseconds(&ours, |run| run.processor),
-            beside,
-            theirs: milliseconds(&theirs, |run| run.processor),
-            measured: format!("{took:.2} ms"),
-            bound: "5 ms",
-            kept: took <= 5.0,
+            unit: Unit::Milliseconds,
+            ours: median(&ours, |run| run.processor),
+            peer: Some((beside, median(&theirs, |run| run.processor))),
+            bound: Bound::AtMost(5.0),
         },
         memory("check_mailflow, memory", &ours, beside, &theirs),
     ])
 }
 
-fn milliseconds(runs: &[Run], of: fn(&Run) -> std::time::Duration) -> String {
-    format!("{:.2} ms", median(runs, of))
-}
-
 fn memory(what: &'static str, ours: &[Run], beside: &'static str, theirs: &[Run]) -> Outcome {
-    let (ours, theirs) = (peak(ours), peak(theirs));
     Outcome {
         what,
-        ours: format!("{ours:.1} MiB"),
-        beside,
-        theirs: format!("{theirs:.1} MiB"),
-        measured: format!("{ours:.1} MiB"),
-        bound: "12 MiB",
-        kept: ours <= MEMORY_MAX,
+        unit: Unit::Mebibytes,
+        ours: peak(ours),
+        peer: Some((beside, peak(theirs))),
+        bound: Bound::AtMost(MEMORY_MAX),
     }
 }

@@ -15,8 +15,8 @@ use auto_monitor_tests::patience::wait_for;
 use auto_monitor_tests::site::{Site, own_network};
 use monitoring_info::published::STATE_DIR;
 
-use crate::Outcome;
-use crate::measure::{Run, median, once};
+use crate::measure::{Run, median, most_memory, once};
+use crate::outcome::{Bound, Outcome, Unit};
 
 /// The hosts of a large organisation.
 const LARGE: usize = 10_000;
@@ -101,7 +101,7 @@ impl Server {
         let mut child = publish.stdin(Stdio::null()).stdout(log.reopen()?).stderr(log.reopen()?).spawn()?;
         let id = child.id();
         let mut memory = None;
-        let (status, swapped) = self.swapping(|| Ok(child.wait()?), || memory = peak(id).ok())?;
+        let (status, swapped) = self.swapping(|| Ok(child.wait()?), || memory = most_memory(id).ok())?;
         let whole = began.elapsed();
         ensure!(status.success(), "publish ended with {status}: {}", fs::read_to_string(log.path())?);
         Ok(Published { swapped, whole, memory: memory.context("the memory was not seen")? })
@@ -118,14 +118,6 @@ impl Server {
         let mut command = Command::new("/usr/sbin/nagios4");
         once(command.arg("-v").arg(self.site.nagios.configuration()), &[0])
     }
-}
-
-/// The most memory that a process has held, in MiB (`VmHWM` of `proc_pid_status(5)`).
-pub fn peak(id: u32) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmHWM")?;
-    Ok(kibibytes.parse::<f64>()? / 1024.0)
 }
 
 /// Everything, from nothing; and how that grows with the number of hosts.
@@ -156,43 +148,34 @@ pub fn publish(folder: &Path) -> Result<Vec<Outcome>> {
                 LARGE => "publish 10,000 hosts",
                 _ => "publish 30,000 hosts",
             },
-            ours: format!("{ours:.2} s"),
-            beside: VERDICT,
-            theirs: format!("{theirs:.2} s"),
-            measured: format!("ratio {:.2}", ours / theirs),
-            bound: "ratio 1.50",
-            kept: ours <= 1.5 * theirs,
+            unit: Unit::Seconds,
+            ours,
+            peer: Some((VERDICT, theirs)),
+            bound: Bound::Ratio(1.5),
         });
         if hosts == LARGE {
             outcomes.push(Outcome {
                 what: "the same, until Nagios has read it",
-                ours: format!("{whole:.2} s"),
-                beside: VERDICT,
-                theirs: format!("{theirs:.2} s"),
-                measured: format!("ratio {:.2}", whole / theirs),
-                bound: "",
-                kept: true,
+                unit: Unit::Seconds,
+                ours: whole,
+                peer: Some((VERDICT, theirs)),
+                bound: Bound::None,
             });
         }
     }
-    let growth = each[2] / each[0];
     outcomes.push(Outcome {
         what: "publish, a host of 30,000",
-        ours: format!("{:.2} ms", each[2] * 1000.0),
-        beside: "a host of 1,000",
-        theirs: format!("{:.2} ms", each[0] * 1000.0),
-        measured: format!("ratio {growth:.2}"),
-        bound: "ratio 1.50",
-        kept: growth <= 1.5,
+        unit: Unit::Milliseconds,
+        ours: each[2] * 1000.0,
+        peer: Some(("a host of 1,000", each[0] * 1000.0)),
+        bound: Bound::Ratio(1.5),
     });
     outcomes.push(Outcome {
         what: "publish 10,000 hosts, memory",
-        ours: format!("{memory:.0} MiB"),
-        beside: "",
-        theirs: String::new(),
-        measured: String::new(),
-        bound: "200 MiB",
-        kept: memory <= 200.0,
+        unit: Unit::Mebibytes,
+        ours: memory,
+        peer: None,
+        bound: Bound::AtMost(200.0),
     });
     Ok(outcomes)
 }
@@ -223,25 +206,20 @@ pub fn change(folder: &Path) -> Result<Vec<Outcome>> {
     let (ours, theirs) = (middle(ours), middle(theirs));
     let mut outcomes = vec![Outcome {
         what: "one host of 10,000 changes, until swapped in",
-        ours: format!("{ours:.2} s"),
-        beside: VERDICT,
-        theirs: format!("{theirs:.2} s"),
-        measured: format!("{:+.2} s", ours - theirs),
-        bound: "+0.50 s",
-        kept: ours <= theirs + 0.5,
+        unit: Unit::Seconds,
+        ours,
+        peer: Some((VERDICT, theirs)),
+        bound: Bound::Adds(0.5),
     }];
     for (what, question) in [("list, 10,000 hosts", "list"), ("status, 10,000 hosts", "status")] {
         let runs =
             (0..7).map(|_| once(&mut server.command(&[question]), &[0, 1])).collect::<Result<Vec<_>>>()?;
-        let took = median(&runs, |run| run.wall);
         outcomes.push(Outcome {
             what,
-            ours: format!("{took:.0} ms"),
-            beside: "",
-            theirs: String::new(),
-            measured: String::new(),
-            bound: "300 ms",
-            kept: took <= 300.0,
+            unit: Unit::Milliseconds,
+            ours: median(&runs, |run| run.wall),
+            peer: None,
+            bound: Bound::AtMost(300.0),
         });
     }
     Ok(outcomes)
