@@ -57,13 +57,14 @@ impl fmt::Display for Table {
             let cells = self.rows.iter().chain([&header]).filter_map(|row| row.get(column));
             cells.map(|(cell, _)| cell.chars().count()).max().unwrap_or(0)
         };
+        let widths: Vec<usize> = (0..header.len()).map(width).collect();
         for row in [&header].into_iter().chain(&self.rows) {
             // What follows the last cell with text is left out, so that no line ends in blanks.
             let end = row.iter().rposition(|(cell, _)| !cell.is_empty()).map_or(0, |last| last + 1);
             for (column, (cell, style)) in row[..end].iter().enumerate() {
                 write!(f, "{style}{cell}{style:#}")?;
                 if column + 1 < end {
-                    write!(f, "{:1$}", "", width(column) - cell.chars().count() + 2)?;
+                    write!(f, "{:1$}", "", widths[column] - cell.chars().count() + 2)?;
                 }
             }
             writeln!(f)?;
