@@ -55,6 +55,12 @@ impl Process {
         })
     }
 
+    /// Whether it has not ended since.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        Self::of(self.id).is_some_and(|now| now.began == self.began && !now.ended)
+    }
+
     /// Its folder below `/proc`.
     #[must_use]
     pub fn folder(&self) -> PathBuf {

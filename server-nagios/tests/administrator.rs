@@ -113,7 +113,7 @@ fn a_faulty_configuration_is_told_with_every_place() {
         format!(
             "error: unknown key `lisen`\n --> {0}:2:1\n  |\n2 | lisen = 1\n  | ^^^^^\n  = help: did you mean `listen`?\n\n\
              error: the value of `quiet` is wrong: `soon` is no duration\n --> {0}:3:9\n  |\n3 | quiet = soon\n  |         \
-             ^^^^\n  = help: give a duration like `30s`, `10m`, `24h` or `3d`\n",
+             ^^^^\n  = help: give a duration like `2s` or `1m`, or `0s` for none\n",
             file.display()
         )
     );

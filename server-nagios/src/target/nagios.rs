@@ -20,6 +20,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use monitoring_info::host::HostName;
@@ -51,6 +52,13 @@ pub(crate) use templates::TEMPLATES;
 
 /// The name of the target, of its templates' folder and of its part of a generation.
 pub const NAME: &str = "nagios";
+/// How long Nagios may take to judge or read a set of a few hosts. Far longer than it takes, because a good set must not be
+/// taken back where the machine is busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The same for judging: the administrator may have ten thousand hosts of their own.
+const VERDICT_PATIENCE: Duration = Duration::from_secs(120);
+/// And so much longer for each host: ten thousand with ten services each take it five seconds of a processor's time.
+const PATIENCE_PER_HOST: Duration = Duration::from_millis(10);
 /// A command that is defined by us alone, by which our set is recognised in Nagios's object cache.
 const MARK: &str = "auto-monitor-service";
 /// The templates, as they are shipped.
@@ -64,6 +72,8 @@ const SHIPPED: [(&str, &str); 4] = [
 const BASE: &str = "base.cfg";
 /// One host and its services.
 const HOST: &str = "host.cfg";
+/// The folder of the files of single hosts.
+const HOSTS: &str = "hosts";
 /// The groups.
 const HOSTGROUPS: &str = "hostgroups.cfg";
 /// What is told to an alert station.
@@ -142,6 +152,7 @@ impl Nagios {
             link: self.link(),
             set,
             scratch,
+            patience: set.map_or(PATIENCE, patience).max(VERDICT_PATIENCE),
             telling: !self.templates.replaced().is_empty(),
         }
     }
@@ -151,6 +162,7 @@ impl Nagios {
             program: self.configuration.nagios.clone(),
             configuration: self.main_file(),
             reload_command: self.configuration.reload_command.clone(),
+            patience: patience(&self.paths.current().join(NAME)),
         }
     }
 
@@ -266,7 +278,7 @@ impl Target for Nagios {
 impl Engine for Nagios {
     fn render_host(&self, host: &Host) -> Result<File, TemplateError> {
         let text = self.templates.render(HOST, &self.host_data(host))?;
-        Ok(File { path: Path::new("hosts").join(format!("{}.cfg", host.name)), text })
+        Ok(File { path: Path::new(HOSTS).join(format!("{}.cfg", host.name)), text })
     }
 
     fn render_shared(&self, groups: &BTreeSet<Group>) -> Result<Vec<File>, TemplateError> {
@@ -362,6 +374,12 @@ impl Engine for Nagios {
             "set contact-groups in server.conf, e.g. `contact-groups = admins`".to_owned()
         }
     }
+}
+
+/// How long Nagios may take to judge or read a set.
+fn patience(set: &Path) -> Duration {
+    let hosts = fs::read_dir(set.join(HOSTS)).map_or(0, Iterator::count);
+    PATIENCE + PATIENCE_PER_HOST * u32::try_from(hosts).unwrap_or(u32::MAX)
 }
 
 /// Asks Nagios about its configuration, which may be root's alone to read. But root writes nothing below a folder of

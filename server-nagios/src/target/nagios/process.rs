@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,10 @@ use crate::process;
 use crate::target::command;
 use crate::target::{Activation, Running};
 
-/// How long Nagios may take to read everything. 100,000 services take it about a second on an idle machine, and a good set
-/// must not be taken back because the machine is busy.
-const TIME_MAX: Duration = Duration::from_secs(30);
-/// After so long it is asked again, and then after twice as long each time. Between the moment at which it has written its
-/// object cache and that at which it begins to watch, Nagios forgets a signal; on an idle machine that takes milliseconds.
-const AGAIN: Duration = Duration::from_secs(3);
+/// After this part of the patience it is asked again, and then after twice as long each time. Between the moment at which it
+/// has written its object cache and that at which it begins to watch, Nagios forgets a signal; on an idle machine that takes
+/// milliseconds. One that comes while it reads has it read once more.
+const AGAIN: u32 = 10;
 /// How long a process that has just read everything is watched before we believe that it stays.
 const STEADY: Duration = Duration::from_millis(200);
 
@@ -42,6 +40,8 @@ pub(super) struct Process {
     pub configuration: PathBuf,
     /// The administrator's command in place of a signal.
     pub reload_command: Option<String>,
+    /// How long it may take to read everything.
+    pub patience: Duration,
 }
 
 impl Process {
@@ -161,9 +161,9 @@ impl Process {
     fn attempt(&self, mark: Option<&str>) -> Result<(), String> {
         let cache = self.object_cache()?;
         let mut known = identity(&cache)?;
-        self.ask()?;
+        let mut told = self.ask()?;
         let asked = Instant::now();
-        let mut again = AGAIN;
+        let mut again = self.patience / AGAIN;
         let mut others = false;
         loop {
             // Another file, and not a later one: clocks are set back.
@@ -182,23 +182,24 @@ impl Process {
                 known = now;
                 others = true;
             }
-            if asked.elapsed() > TIME_MAX {
+            if asked.elapsed() > self.patience {
                 return Err(format!(
                     "Nagios has not read its configuration within {} s of the reload: {} {}",
-                    TIME_MAX.as_secs(),
+                    self.patience.as_secs(),
                     cache.display(),
                     if others { "is that of another set" } else { "is unchanged" }
                 ));
             }
             // A restart by the administrator's command has a moment without a process, and must not be cut short by another.
-            // What cannot be seen just now may be seen in a moment.
-            if self.reload_command.is_none() {
+            // What cannot be seen just now may be seen in a moment. To look for it anew is to go through all processes of
+            // the machine.
+            if self.reload_command.is_none() && !told.as_ref().is_some_and(process::Process::lives) {
                 if let Err(Missing { certain: true, reason }) = self.find() {
                     return Err(format!("Nagios ended instead of reloading: {reason}"));
                 }
             }
             if asked.elapsed() > again && (others || self.reload_command.is_none()) {
-                self.ask()?;
+                told = self.ask()?;
                 again *= 2;
                 others = false;
             }
@@ -206,10 +207,10 @@ impl Process {
         }
     }
 
-    /// Says to it that it is to read its configuration again.
-    fn ask(&self) -> Result<(), String> {
+    /// Says to it that it is to read its configuration again. Gives the process that was told, where that is known.
+    fn ask(&self) -> Result<Option<process::Process>, String> {
         if let Some(command) = &self.reload_command {
-            return command::run("reload-command", command, &[], TIME_MAX);
+            return command::run("reload-command", command, &[], self.patience).map(|()| None);
         }
         let process = self.find().map_err(|Missing { certain, reason }| {
             let what = if certain { "Nagios is not running" } else { "it is unknown whether Nagios runs" };
@@ -221,7 +222,8 @@ impl Process {
                  `reload-command` in server.conf",
                 process.as_raw_nonzero()
             )
-        })
+        })?;
+        Ok(process::Process::of(process))
     }
 
     /// Where Nagios writes every object when it has read its configuration.
@@ -234,9 +236,19 @@ impl Process {
 
 /// Whether an object cache has a command of this name.
 pub(super) fn defines(cache: &Path, command: &str) -> Result<bool, String> {
-    let bytes = fs::read(cache).map_err(|error| format!("cannot read {}: {error}", cache.display()))?;
-    let line = format!("\tcommand_name\t{command}\n");
-    Ok(bytes.windows(line.len()).any(|window| window == line.as_bytes()))
+    let fail = |error| format!("cannot read {}: {error}", cache.display());
+    let wanted = format!("\tcommand_name\t{command}\n");
+    // It has a hundred megabytes where there are ten thousand hosts, and the commands near its beginning.
+    let mut cache = BufReader::new(fs::File::open(cache).map_err(fail)?);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match cache.read_until(b'\n', &mut line).map_err(fail)? {
+            0 => return Ok(false),
+            _ if line == wanted.as_bytes() => return Ok(true),
+            _ => {}
+        }
+    }
 }
 
 /// Whether an option has Nagios end when it has looked at its configuration: `-v`, `-s`, and others with them, as in `-vp`.
@@ -280,7 +292,7 @@ mod tests {
         fs::create_dir(&lock).unwrap();
         let configuration = folder.join("nagios.cfg");
         fs::write(&configuration, format!("lock_file={}\n", lock.display())).unwrap();
-        Process { program: "/usr/sbin/nagios4".into(), configuration, reload_command: None }
+        Process { program: "/usr/sbin/nagios4".into(), configuration, reload_command: None, patience: Duration::from_secs(30) }
     }
 
     #[test]
@@ -305,6 +317,7 @@ mod tests {
             program: "/usr/sbin/nagios4".into(),
             configuration,
             reload_command: Some("true".to_owned()),
+            patience: Duration::from_secs(30),
         };
         let Activation::Failed { reason } = nagios.reload(None) else { panic!("confirmed") };
         assert!(reason.starts_with("cannot tell whether Nagios has reloaded, by "), "{reason}");
@@ -380,7 +393,7 @@ mod tests {
         let [cache, lock] = ["nagios.cache", "nagios.pid"].map(|name| folder.path().join(name));
         let text = format!("object_cache_file={}\nlock_file={}\n", cache.display(), lock.display());
         fs::write(&configuration, text).unwrap();
-        let nagios = Process { program: "/usr/sbin/nagios4".into(), configuration, reload_command: None };
+        let nagios = Process { program: "/usr/sbin/nagios4".into(), configuration, reload_command: None, patience: Duration::from_secs(30) };
         let mut forgetful = pretended(&nagios, &[], &script);
         fs::write(lock, forgetful.id().to_string()).unwrap();
         assert_eq!(nagios.reload(mark), Activation::Confirmed);

@@ -20,9 +20,6 @@ use super::main_file::MainFile;
 use crate::durable::FileError;
 use crate::target::{Clash, EngineError, Fault, File, Verdict};
 
-/// Far more than 10,000 hosts take (under a second), so that only a check that hangs is ended.
-const TIME_MAX: Duration = Duration::from_secs(120);
-
 /// What Nagios may write, and where in the scratch folder it goes instead.
 const REDIRECTED: [(&str, &str); 13] = [
     ("log_file", "nagios.log"),
@@ -59,6 +56,8 @@ pub(super) struct Verification<'a> {
     pub set: Option<&'a Path>,
     /// An existing folder for everything that is written.
     pub scratch: &'a Path,
+    /// After how long it is ended, because it hangs.
+    pub patience: Duration,
     /// Whether the verdict shall tell what would be watched.
     pub telling: bool,
 }
@@ -126,11 +125,11 @@ impl Verification<'_> {
             if let Some(status) = child.try_wait().map_err(fail)? {
                 break status;
             }
-            if started.elapsed() > TIME_MAX {
+            if started.elapsed() > self.patience {
                 // Both can only fail when it has just ended by itself.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(EngineError::Endless { program: self.program.clone(), after: TIME_MAX });
+                return Err(EngineError::Endless { program: self.program.clone(), after: self.patience });
             }
             std::thread::sleep(Duration::from_millis(5));
         };
