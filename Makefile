@@ -113,7 +113,8 @@ bench-apt: lab-setup quick-deb
 	$(SYSTEM_TEST) --ignored --nocapture --test-threads 1 packages::delay::
 
 # WHAT='crowd publish': only these parts. The figures are in bench.json too.
-bench: servers
+bench:
+	@CARGO='$(CARGO)' tests/setup bench
 	$(CARGO) build --locked --workspace --bins --release
 	@$(AS_USER) $(BUILT)/release/benchmark --json $(WHAT) >'$(BUILT)/bench.json'
 

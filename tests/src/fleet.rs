@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -96,6 +97,51 @@ pub fn name(number: usize) -> String {
     format!("{role}{number:05}.site{}.example.org", number / ROLES.len() % 7)
 }
 
+/// A host as it registers.
+#[derive(Debug)]
+pub struct FleetHost {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its tags.
+    pub tags: [String; 3],
+    /// What it runs.
+    pub definitions: Vec<Sent>,
+}
+
+/// A definition as a host sends it.
+#[derive(Debug)]
+pub struct Sent {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: &'static str,
+    /// Its settings.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// The file that it came from.
+    pub file: String,
+}
+
+/// A host of the fleet.
+#[must_use]
+pub fn host(number: usize) -> FleetHost {
+    let (role, _) = ROLES[number % ROLES.len()];
+    let [_, a, b, c] = u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes();
+    let sent = |(name, kind, settings): Definition| Sent {
+        name,
+        kind,
+        settings,
+        file: format!("/usr/share/monitoring-info.d/{name}.conf"),
+    };
+    FleetHost {
+        name: name(number),
+        address: Ipv4Addr::new(10, a, b, c),
+        tags: [format!("role-{role}"), format!("site-{}", number / ROLES.len() % 7), "production".to_owned()],
+        definitions: definitions(number).map(sent).collect(),
+    }
+}
+
 /// A host's definitions as its packages drop them.
 #[must_use]
 pub fn definition_file(number: usize) -> String {
@@ -106,15 +152,22 @@ pub fn definition_file(number: usize) -> String {
     definitions(number).map(section).collect()
 }
 
-/// Registers the hosts from the first to before the second number at the server below this root.
+/// Enrols and registers the hosts from the first to before the second number at the server below this root.
 ///
 /// # Errors
 /// The registry cannot be written.
 pub fn register(root: &Path, from: usize, to: usize) -> Result<()> {
-    let registry = root.join(STATE_DIR).join("registry");
-    fs::create_dir_all(&registry)?;
+    let state = root.join(STATE_DIR);
+    let registry = state.join("registry");
+    for folder in ["registry", "seen", "enrolment/keys", "enrolment/names", "enrolment/pending"] {
+        fs::create_dir_all(state.join(folder))?;
+    }
     for number in from..to {
-        let path = registry.join(format!("{}.json", name(number)));
+        let (key, name) = (format!("{number:064x}.json"), name(number));
+        fs::write(state.join("enrolment/keys").join(&key), approval(number).to_string())?;
+        symlink(Path::new("../keys").join(&key), state.join("enrolment/names").join(&name))?;
+        fs::write(state.join("seen").join(&name), "")?;
+        let path = registry.join(format!("{name}.json"));
         fs::write(&path, record(number).to_string())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -126,27 +179,42 @@ fn definitions(number: usize) -> impl Iterator<Item = Definition> {
     EVERYWHERE.into_iter().chain(own)
 }
 
+fn approval(number: usize) -> Value {
+    json!({
+        "version": 1,
+        "fingerprint": fingerprint(number),
+        "name": name(number),
+        "address": "192.0.2.1",
+        "since": "2026-01-01T00:00:00Z",
+        "decision": { "verdict": "approved", "at": "2026-01-01T00:00:00Z", "by": "administrator" },
+    })
+}
+
+/// As ssh-keygen(1) shows it: the digest in base64, without its padding.
+fn fingerprint(number: usize) -> String {
+    let mut digest = [0; 32];
+    digest[24..].copy_from_slice(&(number as u64).to_be_bytes());
+    format!("SHA256:{}", openssl::base64::encode_block(&digest).trim_end_matches('='))
+}
+
 fn record(number: usize) -> Value {
-    let (role, _) = ROLES[number % ROLES.len()];
-    let [_, a, b, c] = u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes();
-    let address = Ipv4Addr::new(10, a, b, c);
-    let sent = |(name, kind, settings): Definition| {
+    let host = host(number);
+    let sent = |Sent { name, kind, settings, file }: &Sent| {
         let settings: serde_json::Map<String, Value> =
             settings.iter().map(|&(key, value)| (key.to_owned(), value.into())).collect();
-        let file = format!("/usr/share/monitoring-info.d/{name}.conf");
         json!({ "name": name, "type": kind, "settings": settings, "file": file })
     };
     json!({
         "version": 1,
-        "name": name(number),
-        "fingerprint": format!("SHA256:{number:043}"),
+        "name": host.name,
+        "fingerprint": fingerprint(number),
         "received": "2026-01-01T00:00:00Z",
-        "peer": address,
-        "address": address,
+        "peer": host.address,
+        "address": host.address,
         "registration": {
             "generation": 1,
-            "tags": [format!("role-{role}"), format!("site-{}", number / ROLES.len() % 7), "production"],
-            "definitions": definitions(number).map(sent).collect::<Vec<_>>(),
+            "tags": host.tags,
+            "definitions": host.definitions.iter().map(sent).collect::<Vec<_>>(),
         },
     })
 }

@@ -5,6 +5,7 @@ mod crowd;
 mod mauve;
 mod measure;
 mod outcome;
+mod peer;
 mod probes;
 mod scale;
 

@@ -15,8 +15,9 @@ use auto_monitor_tests::patience::wait_for;
 use auto_monitor_tests::site::{Site, own_network};
 use monitoring_info::published::STATE_DIR;
 
-use crate::measure::{Run, median, most_memory, once};
+use crate::measure::{self, Run, median, most_memory, once};
 use crate::outcome::{Bound, Outcome, Unit};
+use crate::peer;
 
 /// The hosts of a large organisation.
 const LARGE: usize = 10_000;
@@ -107,10 +108,13 @@ impl Server {
         Ok(Published { swapped, whole, memory: memory.context("the memory was not seen")? })
     }
 
-    /// As if nothing had ever been published.
+    /// As if nothing had ever been published. What was is only put aside: ext4 finds it hard to make files just after so
+    /// many were removed.
     fn forget(&self) -> Result<()> {
         fs::remove_file(self.current())?;
-        Ok(fs::remove_dir_all(self.site.root().join(STATE_DIR).join("generations"))?)
+        let state = self.site.root().join(STATE_DIR);
+        let aside = tempfile::tempdir_in(state.parent().context("a folder above the state")?)?.keep();
+        Ok(fs::rename(state.join("generations"), aside.join("generations"))?)
     }
 
     /// Nagios's verdict about its whole configuration.
@@ -135,7 +139,7 @@ pub fn publish(folder: &Path) -> Result<Vec<Outcome>> {
             ours.push(published.swapped.as_secs_f64());
             wholes.push(published.whole.as_secs_f64());
             theirs.push(server.verdict()?.wall.as_secs_f64());
-            if hosts == LARGE {
+            if hosts <= LARGE {
                 memory = memory.max(published.memory);
             }
         }
@@ -153,6 +157,27 @@ pub fn publish(folder: &Path) -> Result<Vec<Outcome>> {
             peer: Some((VERDICT, theirs)),
             bound: Bound::Ratio(1.5),
         });
+        if hosts == SMALL {
+            let peers: Vec<Run> = (0..3).map(|_| peer::render(folder, SMALL)).collect::<Result<_>>()?;
+            outcomes.push(Outcome {
+                what: "the same",
+                unit: Unit::Seconds,
+                ours,
+                peer: Some((
+                    "Ansible writes it, which nobody judges",
+                    median(&peers, |run| run.wall) / 1000.0,
+                )),
+                bound: Bound::None,
+            });
+            outcomes.push(Outcome {
+                what: "the same, memory",
+                unit: Unit::Mebibytes,
+                ours: memory,
+                peer: Some(("Ansible", measure::peak(&peers))),
+                bound: Bound::None,
+            });
+            memory = 0.0;
+        }
         if hosts == LARGE {
             outcomes.push(Outcome {
                 what: "the same, until Nagios has read it",
