@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
@@ -18,7 +19,7 @@ use similar::{ChangeTag, TextDiff};
 use crate::configuration::Configuration;
 use crate::paths::Paths;
 use crate::publish::generation::{Entry, Manifest, Origin, Piece};
-use crate::publish::inputs::{Inputs, Wish};
+use crate::publish::inputs::{Reader, Wish};
 use crate::publish::stations::{CURRENT, routed};
 use crate::publish::{guard, trial};
 use crate::target::nagios::Nagios;
@@ -65,27 +66,28 @@ fn differences(context: &Context) -> anyhow::Result<Vec<Difference>> {
     let paths = &context.paths;
     let configuration = context.configuration()?;
     let target = Nagios::new(paths, &configuration)?;
-    let inputs = Inputs::load(paths, &configuration, SystemTime::now())?;
     let current = Manifest::current(paths)?.unwrap_or_default();
+    let inputs = Reader::new(paths, &configuration)?
+        .all(SystemTime::now(), None, |watched| Ok(trial::render(&target, watched)?))?;
     let held = guard::held(&inputs, &current);
     let names: BTreeSet<&HostName> = current.hosts.keys().chain(inputs.hosts.keys()).collect();
     let mut differences = Vec::new();
     // What would be in force.
-    let mut entries: BTreeMap<HostName, Entry> = BTreeMap::new();
+    let mut entries: BTreeMap<HostName, Arc<Entry>> = BTreeMap::new();
     for name in names {
         let old = current.hosts.get(name);
         let new = match inputs.hosts.get(name) {
-            Some(Wish::Watched(watched)) => Some(trial::render(&target, watched)?),
+            Some(Wish::Watched(wanted)) => Some(&wanted.made),
             _ => None,
         };
         let stays = held.contains_key(name) || matches!(inputs.hosts.get(name), Some(Wish::Unreadable(_)));
-        match (stays, old, &new) {
+        match (stays, old, new) {
             (true, Some(entry), _) | (false, _, Some(Piece { entry, .. })) => {
                 entries.insert(name.clone(), entry.clone());
             }
             _ => {}
         }
-        if old.map(|old| &old.digest) == new.as_ref().map(|new| &new.entry.digest) {
+        if old.map(|old| &old.digest) == new.map(|new| &new.entry.digest) {
             continue;
         }
         let before = old.map_or_else(String::new, |entry| {
@@ -93,7 +95,7 @@ fn differences(context: &Context) -> anyhow::Result<Vec<Difference>> {
                 fs::read_to_string(paths.current().join(target.name()).join(&entry.path)).unwrap_or_default();
             with_settings(text, crate::publication::published(paths, name).as_ref())
         });
-        let how = match (stays, old, &new) {
+        let how = match (stays, old, new) {
             (true, _, _) => "held",
             (_, None, _) => "new",
             (_, _, None) => "gone",
@@ -157,10 +159,10 @@ fn of_station(
     Ok(of_files(&folder, Path::new(kind.name), files))
 }
 
-fn rendered(piece: Piece) -> String {
-    match piece.origin {
+fn rendered(piece: &Piece) -> String {
+    match &piece.origin {
         Origin::Rendered { configuration, published } => {
-            with_settings(configuration, serde_json::from_slice(&published).ok().as_ref())
+            with_settings(configuration.clone(), serde_json::from_slice(published).ok().as_ref())
         }
         Origin::Current => String::new(),
     }

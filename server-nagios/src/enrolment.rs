@@ -21,6 +21,7 @@
 //! The link stays when a key is revoked: a name that was taken from one key is given to another only by the
 //! administrator, never by a token or a network, or a revoked host would just make itself a new key.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
@@ -284,6 +285,32 @@ pub fn holder(paths: &Paths, name: &HostName) -> Result<Option<Standing>, Error>
             Some(standing).filter(|standing| standing.key().is_some_and(|key| key.name == *name))
         }),
     }
+}
+
+/// [`holder`] of every name that has one, each key read once.
+///
+/// # Errors
+/// The enrolment cannot be read.
+pub fn holders(paths: &Paths) -> Result<BTreeMap<HostName, Standing>, Error> {
+    let folder = names_folder(paths);
+    let mut holders = BTreeMap::new();
+    for key in documents(&keys_folder(paths))? {
+        let file = key_file(Path::new(""), &key.fingerprint);
+        let target = fs::read_link(folder.join(key.name.as_str())).unwrap_or_default();
+        if target.file_name() != file.file_name() {
+            continue;
+        }
+        let verdict = key.decision.as_ref().map(|decision| decision.verdict);
+        let standing = match verdict {
+            Some(Verdict::Approved) => Standing::Approved(key),
+            // In the middle of a decision, perhaps.
+            _ => standing(paths, &key.fingerprint)?,
+        };
+        if let Some(key) = standing.key() {
+            holders.insert(key.name.clone(), standing);
+        }
+    }
+    Ok(holders)
 }
 
 /// The keys that wait, the longest waiting first.

@@ -1,16 +1,19 @@
 //! The commands `list` and `show`: the hosts as the registry and the enrolment have them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use monitoring_info::host::{HostName, quoted};
 use monitoring_info::registration::Publication;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::enrolment::{self, Standing};
 use crate::paths::Paths;
+use crate::publish::generation::Manifest;
 use crate::registry::{self, Record, Withdrawn};
 use crate::session::{refusal, refused};
 use crate::table::{Table, ago};
@@ -49,6 +52,22 @@ enum State {
 }
 
 impl State {
+    fn of(key: Option<&Standing>, record: Option<&Record>) -> Self {
+        let approved = matches!(key, Some(Standing::Approved(_)));
+        match record {
+            Some(Record { withdrawn: Some(Withdrawn::ByHost), .. }) => Self::Withdrawn,
+            Some(Record { withdrawn: Some(Withdrawn::ByAdministrator), .. }) if !approved => Self::Removed,
+            Some(Record { withdrawn: None, .. }) => Self::registered(key),
+            _ if approved => Self::Approved,
+            _ => Self::Revoked,
+        }
+    }
+
+    /// Of a host that has a record and was not withdrawn.
+    fn registered(key: Option<&Standing>) -> Self {
+        if matches!(key, Some(Standing::Approved(_))) { Self::Watched } else { Self::Revoked }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Watched => "watched",
@@ -91,16 +110,7 @@ impl Host {
     }
 
     fn state(&self) -> State {
-        let approved = matches!(self.key, Some(Standing::Approved(_)));
-        match &self.record {
-            _ if self.fault.is_some() => State::Damaged,
-            Some(Record { withdrawn: Some(Withdrawn::ByHost), .. }) => State::Withdrawn,
-            Some(Record { withdrawn: Some(Withdrawn::ByAdministrator), .. }) if !approved => State::Removed,
-            Some(Record { withdrawn: None, .. }) if approved => State::Watched,
-            Some(Record { withdrawn: None, .. }) => State::Revoked,
-            _ if approved => State::Approved,
-            _ => State::Revoked,
-        }
+        if self.fault.is_some() { State::Damaged } else { State::of(self.key.as_ref(), self.record.as_ref()) }
     }
 
     fn json(&self) -> serde_json::Value {
@@ -125,18 +135,65 @@ impl Host {
     }
 }
 
-/// Every host that has a record or a key.
-fn all(paths: &Paths) -> anyhow::Result<Vec<Host>> {
-    let mut names: BTreeSet<HostName> = BTreeSet::new();
+/// Every host that has a record, or is approved, with whose it is.
+fn all(paths: &Paths) -> anyhow::Result<BTreeMap<HostName, Option<Standing>>> {
+    let mut all: BTreeMap<HostName, Option<Standing>> =
+        enrolment::holders(paths)?.into_iter().map(|(name, standing)| (name, Some(standing))).collect();
+    let mut registered = BTreeSet::new();
     if paths.registry().is_dir() {
-        names.extend(registry::names(paths)?);
+        registered.extend(registry::names(paths)?);
     }
-    for standing in enrolment::decided(paths)? {
-        if let Standing::Approved(key) = standing {
-            names.insert(key.name);
+    all.retain(|name, key| registered.contains(name) || matches!(key, Some(Standing::Approved(_))));
+    for name in registered {
+        all.entry(name).or_default();
+    }
+    Ok(all)
+}
+
+/// A host in a line of `list`.
+struct Line {
+    name: HostName,
+    state: State,
+    seen: Option<Timestamp>,
+    address: Option<IpAddr>,
+    services: String,
+}
+
+impl Line {
+    /// Of a host that is published as it is registered, the record need not be read.
+    fn load(
+        paths: &Paths,
+        name: HostName,
+        key: Option<&Standing>,
+        published: Option<&Manifest>,
+    ) -> anyhow::Result<Self> {
+        let seen = registry::last_seen(paths, &name)?;
+        if let Some((entry, refused)) = published.and_then(|set| set.as_registered(paths, &name)) {
+            return Ok(Self {
+                state: State::registered(key),
+                seen,
+                address: Some(entry.address),
+                services: services(entry.definitions.len(), refused),
+                name,
+            });
         }
+        let (state, record) = match registry::load(paths, &name) {
+            Ok(record) => (State::of(key, record.as_ref()), record),
+            Err(registry::Error::Damaged { .. }) => (State::Damaged, None),
+            Err(error) => return Err(error.into()),
+        };
+        let shown = |record: &Record| {
+            let refused = refused(&record.registration).len();
+            services(record.registration.definitions.len() - refused, refused)
+        };
+        Ok(Self {
+            state,
+            seen,
+            address: record.as_ref().map(|record| record.address),
+            services: record.as_ref().map_or(String::new(), shown),
+            name,
+        })
     }
-    names.into_iter().map(|name| Host::load(paths, name)).collect()
 }
 
 /// Runs `list`.
@@ -144,28 +201,38 @@ fn all(paths: &Paths) -> anyhow::Result<Vec<Host>> {
 /// # Errors
 /// The registry or the enrolment cannot be read.
 pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode> {
-    let mut hosts = all(&context.paths)?;
-    hosts.retain(|host| host.state() != State::Removed);
+    let paths = &context.paths;
+    let hosts = all(paths)?;
     if output.json {
-        let hosts: Vec<_> = hosts.iter().map(Host::json).collect();
+        let hosts: Vec<_> = hosts
+            .into_par_iter()
+            .map(|(name, _)| Host::load(paths, name))
+            .filter(|host| host.as_ref().map_or(true, |host| host.state() != State::Removed))
+            .map(|host| Ok(host?.json()))
+            .collect::<anyhow::Result<_>>()?;
         print(format_args!("{}\n", serde_json::json!({ "hosts": hosts })))?;
         return Ok(ExitCode::SUCCESS);
     }
-    if hosts.is_empty() {
+    // Without it, or with one that cannot be read, more is read.
+    let published = Manifest::current(paths).ok().flatten();
+    let lines: Vec<Line> = hosts
+        .into_par_iter()
+        .map(|(name, key)| Line::load(paths, name, key.as_ref(), published.as_ref()))
+        .filter(|line| line.as_ref().map_or(true, |line| line.state != State::Removed))
+        .collect::<anyhow::Result<_>>()?;
+    if lines.is_empty() {
         say("There is no host. On one: auto-monitor enrol SERVER; then here: auto-monitor-server pending")?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new(&["NAME", "STATE", "LAST SEEN", "ADDRESS", "SERVICES"]);
-    for host in &hosts {
+    for line in lines {
         let plain = |text: String| (text, Style::new());
-        let record = host.record.as_ref();
-        let services = record.map_or(String::new(), services);
         table.styled([
-            plain(host.name.to_string()),
-            (host.state().word().to_owned(), host.state().style()),
-            plain(host.seen.map_or("never".to_owned(), ago)),
-            plain(record.map_or("-".to_owned(), |record| record.address.to_string())),
-            plain(services),
+            plain(line.name.to_string()),
+            (line.state.word().to_owned(), line.state.style()),
+            plain(line.seen.map_or("never".to_owned(), ago)),
+            plain(line.address.map_or("-".to_owned(), |address| address.to_string())),
+            plain(line.services),
         ]);
     }
     print(&table)?;
@@ -173,9 +240,7 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
 }
 
 /// The services in a few words: what is refused is counted apart.
-fn services(record: &Record) -> String {
-    let refused = refused(&record.registration).len();
-    let accepted = record.registration.definitions.len() - refused;
+fn services(accepted: usize, refused: usize) -> String {
     if refused == 0 { accepted.to_string() } else { format!("{accepted}, and {refused} refused") }
 }
 

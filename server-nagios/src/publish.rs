@@ -12,14 +12,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Publication, Standing};
 
-use self::generation::{Manifest, Staging};
-use self::inputs::{Inputs, Watched, Wish};
+use self::generation::{Manifest, Piece, Staging};
+use self::inputs::{Inputs, Reader, Wish};
 use self::trial::{Settled, Trial};
 use crate::administrator;
 use crate::configuration::Configuration;
@@ -186,13 +187,17 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     // Twice: the first tells which files count, the second reads them after their states were taken.
     let files = inputs::file_states(&Nagios::new(paths, configuration)?);
     let target = Nagios::new(paths, configuration)?;
-    let inputs = Inputs::load(paths, configuration, SystemTime::now())?;
     let current = Manifest::current(paths)?;
+    let shared = target.render_shared(&BTreeSet::new())?;
+    let basis = inputs::basis(&files, &shared, configuration);
+    let known = current.as_ref().filter(|manifest| manifest.basis == basis);
+    let reader = Reader::new(paths, configuration)?;
+    let mut inputs =
+        reader.all(SystemTime::now(), known, |watched| Ok(Some(trial::render(&target, watched)?)))?;
     let is_published =
         |name: &HostName| current.as_ref().is_some_and(|manifest| manifest.hosts.contains_key(name));
-    let shared = target.render_shared(&BTreeSet::new())?;
-    let digest = inputs.digest(&files, &shared, configuration, is_published);
-    let any = inputs.hosts.values().any(|wish| matches!(wish, Wish::Watched(_)));
+    let digest = inputs.digest(&files, &shared, configuration, known, is_published);
+    let any = inputs.hosts.values().any(|wish| matches!(wish, Wish::Watched(_) | Wish::Unchanged));
     match &current {
         None if !any => return Ok(summary(&target, None, false)),
         Some(manifest)
@@ -220,7 +225,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     let _ = generation::prune(paths);
     let mut staging = Staging::begin(paths, target.name(), current.as_ref())?;
     let Settled { notes, unheard, left_out } =
-        match settle(paths, &target, &mut staging, current.as_ref(), &inputs, confirm_removal) {
+        match settle(paths, &target, &mut staging, &reader, current.as_ref(), &mut inputs, confirm_removal) {
             Ok(settled) => settled,
             Err(error) => {
                 // The next publish removes it too; what went wrong is worth more than that this also did.
@@ -244,7 +249,9 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         version: 1,
         generation: newest.max(current.as_ref().map_or(0, |manifest| manifest.generation)) + 1,
         made: Timestamp::now(),
-        inputs: inputs.digest(&files, &shared, configuration, |name| hosts.contains_key(name)),
+        inputs: inputs.digest(&files, &shared, configuration, known, |name| hosts.contains_key(name)),
+        sources: inputs.sources(known),
+        basis,
         hosts,
         notes,
         unheard,
@@ -264,7 +271,7 @@ fn lock(paths: &Paths) -> Result<Lock, Error> {
 
 /// Whether a published host has vanished from the registry without having been held already: the digest is of what is
 /// there, so it does not tell.
-fn vanished_is_new(manifest: &Manifest, inputs: &Inputs) -> bool {
+fn vanished_is_new<T>(manifest: &Manifest, inputs: &Inputs<T>) -> bool {
     manifest.hosts.keys().any(|name| !inputs.hosts.contains_key(name) && !manifest.notes.contains_key(name))
 }
 
@@ -272,8 +279,9 @@ fn settle(
     paths: &Paths,
     target: &dyn Engine,
     staging: &mut Staging,
+    reader: &Reader<'_>,
     current: Option<&Manifest>,
-    inputs: &Inputs,
+    inputs: &mut Inputs<Option<Piece>>,
     confirm_removal: bool,
 ) -> Result<Settled, Error> {
     let none = BTreeMap::new();
@@ -285,7 +293,7 @@ fn settle(
     let mut kept = BTreeMap::new();
     let mut keep = |name: &HostName, standing, reason: String| {
         let registered = match inputs.hosts.get(name) {
-            Some(Wish::Watched(watched)) => Some(watched.host.generation),
+            Some(Wish::Watched(wanted)) => Some(wanted.generation),
             Some(Wish::Expired { generation }) => Some(*generation),
             _ => None,
         };
@@ -297,17 +305,24 @@ fn settle(
         let reason = format!("{reason}; it waits for the administrator of the monitoring server");
         keep(name, Standing::Held, reason);
     }
-    let mut watched: BTreeMap<HostName, Box<Watched>> = BTreeMap::new();
     for (name, wish) in &inputs.hosts {
-        match wish {
-            Wish::Watched(host) if !held.contains_key(name) => {
-                watched.insert(name.clone(), host.clone());
-            }
-            Wish::Unreadable(reason) => keep(name, Standing::Waiting, reason.clone()),
-            Wish::Watched(_) | Wish::Gone { .. } | Wish::Expired { .. } => {}
+        if let Wish::Unreadable(reason) = wish {
+            keep(name, Standing::Waiting, reason.clone());
         }
     }
-    Trial::new(paths, target, staging, published, watched, kept)?.settle()
+    let mut new = BTreeMap::new();
+    for (name, wish) in &mut inputs.hosts {
+        let piece = match wish {
+            _ if held.contains_key(name) => None,
+            Wish::Watched(wanted) => wanted.made.take(),
+            Wish::Unchanged => published
+                .get(name)
+                .map(|entry| Piece { entry: Arc::clone(entry), origin: generation::Origin::Current }),
+            Wish::Unreadable(_) | Wish::Gone { .. } | Wish::Expired { .. } => None,
+        };
+        new.extend(piece.map(|piece| (name.clone(), piece)));
+    }
+    Trial::new(paths, target, staging, reader, published, new, kept).settle()
 }
 
 /// Swaps a generation in, and back if the engine does not take it.
@@ -379,7 +394,7 @@ fn catch_up(paths: &Paths, target: &dyn Engine, manifest: &Manifest) -> Result<(
 
 /// What follows a publish and is repeated by the next one: the notes' files, tombstones, old generations, and what a
 /// publish that was killed has left.
-fn tidy(paths: &Paths, manifest: &Manifest, inputs: &Inputs) -> Option<String> {
+fn tidy<T>(paths: &Paths, manifest: &Manifest, inputs: &Inputs<T>) -> Option<String> {
     let notes = publication::store(paths, &manifest.notes)
         .err()
         .map(|error| format!("cannot write to {}: {error}", paths.publications().display()));

@@ -12,13 +12,13 @@ use monitoring_info::registration::Standing;
 use serde_json::json;
 
 use crate::publish::generation::Manifest;
-use crate::publish::inputs::{self, Inputs, Wish};
+use crate::publish::inputs::{self, Reader, Wish};
 use crate::publish::stations::Outcome;
 use crate::publish::{self, LastPublish, few};
 use crate::table::{ago, count};
 use crate::target::nagios::Nagios;
 use crate::target::{Engine, Running};
-use crate::{BAD_NEWS, Context, cli, endpoint, enrolment, maintenance, registry};
+use crate::{BAD_NEWS, Context, cli, endpoint, enrolment, maintenance};
 
 /// The hosts of a standing that are named with their reasons.
 const NOTES_SHOWN: usize = 4;
@@ -70,28 +70,38 @@ impl Standings {
         let target = Nagios::new(paths, &configuration)?;
         let manifest = Manifest::current(paths)?;
         let now = SystemTime::now();
-        let inputs = Inputs::load(paths, &configuration, now)?;
+        let inputs = Reader::new(paths, &configuration)?.all(now, manifest.as_ref(), |_| Ok(()))?;
         let mut waiting = Vec::new();
         let mut stale = Vec::new();
         for (name, wish) in &inputs.hosts {
             let entry = manifest.as_ref().and_then(|manifest| manifest.hosts.get(name));
             let noted = manifest.as_ref().is_some_and(|manifest| manifest.notes.contains_key(name));
+            let received = match wish {
+                Wish::Unchanged => {
+                    manifest.as_ref().and_then(|manifest| Some(manifest.sources.get(name)?.received))
+                }
+                Wish::Watched(wanted) => Some(wanted.source.received),
+                Wish::Gone { .. } | Wish::Expired { .. } | Wish::Unreadable(_) => None,
+            };
+            if received
+                .is_some_and(|received| inputs::silent(paths, name, received, configuration.stale_after, now))
+            {
+                stale.push(name.to_string());
+            }
             match wish {
-                Wish::Watched(watched) => {
-                    if !noted && entry.map(|entry| entry.generation) != Some(watched.host.generation) {
-                        waiting.push(name.to_string());
-                    }
-                    let record = registry::load(paths, name)?;
-                    if record
-                        .is_some_and(|record| inputs::silent(paths, &record, configuration.stale_after, now))
-                    {
-                        stale.push(name.to_string());
-                    }
+                Wish::Watched(wanted)
+                    if !noted && entry.map(|entry| entry.generation) != Some(wanted.generation) =>
+                {
+                    waiting.push(name.to_string());
                 }
                 Wish::Gone { .. } | Wish::Expired { .. } if entry.is_some() && !noted => {
                     waiting.push(name.to_string());
                 }
-                Wish::Gone { .. } | Wish::Expired { .. } | Wish::Unreadable(_) => {}
+                Wish::Unchanged
+                | Wish::Watched(_)
+                | Wish::Gone { .. }
+                | Wish::Expired { .. }
+                | Wish::Unreadable(_) => {}
             }
         }
         Ok(Self {

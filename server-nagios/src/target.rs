@@ -281,7 +281,7 @@ pub fn deaf(paths: &Paths, configuration: &Configuration) -> Option<String> {
 }
 
 /// Something that the server renders for: what is published for it is verified, put in place as a whole, and read by it.
-pub trait Target: fmt::Debug {
+pub trait Target: fmt::Debug + Sync {
     /// Its name: the folder of its templates and of its sets.
     fn name(&self) -> &'static str;
 

@@ -22,13 +22,16 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use monitoring_info::host::HostName;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::inputs::Source;
 use crate::durable::{self, FileError};
 use crate::paths::Paths;
 use crate::publication::Note;
@@ -53,8 +56,14 @@ pub(crate) struct Manifest {
     pub made: Timestamp,
     /// The digest of what it was made from.
     pub inputs: String,
+    /// The digest of what is said of all hosts alike, on which [`Manifest::sources`] stand.
+    #[serde(default)]
+    pub basis: String,
     /// The hosts in it.
-    pub hosts: BTreeMap<HostName, Entry>,
+    pub hosts: BTreeMap<HostName, Arc<Entry>>,
+    /// What the hosts that are to be watched were made from.
+    #[serde(default)]
+    pub sources: BTreeMap<HostName, Source>,
     /// What is to be said of hosts that are not simply published.
     pub notes: BTreeMap<HostName, Note>,
     /// The hosts with problems that nobody would be told of.
@@ -76,23 +85,19 @@ pub(crate) struct Entry {
     pub path: PathBuf,
     /// The groups that it is in.
     pub groups: BTreeSet<Group>,
-    /// Its services, as people call them.
-    pub services: Vec<String>,
+    /// Its services, as people call them, with the types of their definitions.
+    pub services: BTreeMap<String, String>,
     /// Its definitions.
     pub definitions: Vec<String>,
     /// The address that is probed.
-    #[serde(default)]
-    pub address: Option<IpAddr>,
-    /// Its services with the types of their definitions.
-    #[serde(default)]
-    pub types: BTreeMap<String, String>,
+    pub address: IpAddr,
 }
 
 /// A host's part of a set.
 #[derive(Debug, Clone)]
 pub(crate) struct Piece {
     /// What the manifest says of it.
-    pub entry: Entry,
+    pub entry: Arc<Entry>,
     /// Where its files come from.
     pub origin: Origin,
 }
@@ -129,11 +134,22 @@ impl Manifest {
         }
     }
 
+    /// What a host was made from that is published as it wants to be, and of which nothing else is to be said.
+    pub(super) fn unchanging(&self, name: &HostName) -> Option<&Source> {
+        self.sources.get(name).filter(|_| self.hosts.contains_key(name) && !self.notes.contains_key(name))
+    }
+
+    /// A host that is published as its record has it now, and how many definitions of the record are refused.
+    pub(crate) fn as_registered(&self, paths: &Paths, name: &HostName) -> Option<(&Entry, usize)> {
+        let source = self.unchanging(name).filter(|source| source.is_of(paths, name))?;
+        Some((self.hosts.get(name)?, source.refused))
+    }
+
     /// Whether something is published here; every host has services by these names, too.
     pub(crate) fn has(&self, Subject { host, service }: &Subject, every_host: &[&str]) -> bool {
         self.hosts.get(host.as_str()).is_some_and(|entry| {
             service.as_ref().is_none_or(|service| {
-                entry.services.contains(service) || every_host.contains(&service.as_str())
+                entry.services.contains_key(service) || every_host.contains(&service.as_str())
             })
         })
     }
@@ -161,9 +177,9 @@ pub(crate) fn withdrawn(
                 let every_host = every_host.iter().map(|service| subject(Some(&(*service).to_owned())));
                 withdrawn.extend(every_host.chain([subject(None)]));
             }
-            let still = |service: &&String| now.is_some_and(|now| now.services.contains(service));
+            let still = |service: &&String| now.is_some_and(|now| now.services.contains_key(*service));
             withdrawn.extend(
-                entry.services.iter().filter(|service| !still(service)).map(|service| subject(Some(service))),
+                entry.services.keys().filter(|service| !still(service)).map(|service| subject(Some(service))),
             );
         }
     }
@@ -178,9 +194,9 @@ pub(super) struct Staging {
     generations: PathBuf,
     engine: &'static str,
     scratch: PathBuf,
-    /// The digests of the current generation's hosts, which tell what need not be written.
-    known: BTreeMap<HostName, String>,
-    placed: BTreeMap<HostName, Entry>,
+    /// The current generation's hosts, of which what is the same need not be written.
+    known: BTreeMap<HostName, Arc<Entry>>,
+    placed: BTreeMap<HostName, Arc<Entry>>,
 }
 
 impl Staging {
@@ -197,11 +213,7 @@ impl Staging {
             scratch: generations.join(SCRATCH),
             generations,
             engine,
-            known: current
-                .iter()
-                .flat_map(|manifest| &manifest.hosts)
-                .map(|(name, entry)| (name.clone(), entry.digest.clone()))
-                .collect(),
+            known: current.map(|manifest| manifest.hosts.clone()).unwrap_or_default(),
             placed: BTreeMap::new(),
         };
         staging.discard()?;
@@ -231,17 +243,31 @@ impl Staging {
     }
 
     /// The hosts in it.
-    pub(super) fn placed(&self) -> &BTreeMap<HostName, Entry> {
+    pub(super) fn placed(&self) -> &BTreeMap<HostName, Arc<Entry>> {
         &self.placed
     }
 
-    /// Puts a host in, or takes it out.
-    pub(super) fn place(&mut self, name: &HostName, piece: Option<&Piece>) -> Result<(), Error> {
-        let entry = piece.map(|piece| &piece.entry);
-        if self.placed.get(name) == entry {
-            return Ok(());
+    /// Puts hosts in, or takes them out. Several at once, because most of it is waiting for the file system.
+    pub(super) fn place<'a>(
+        &mut self,
+        pieces: impl IntoIterator<Item = (&'a HostName, Option<&'a Piece>)>,
+    ) -> Result<(), Error> {
+        let other: Vec<_> = pieces
+            .into_iter()
+            .filter(|(name, piece)| self.placed.get(*name) != piece.map(|piece| &piece.entry))
+            .collect();
+        other.par_iter().try_for_each(|(name, piece)| self.place_one(name, *piece))?;
+        for (name, piece) in other {
+            match piece {
+                Some(piece) => self.placed.insert(name.clone(), Arc::clone(&piece.entry)),
+                None => self.placed.remove(name),
+            };
         }
-        if let Some(old) = self.placed.remove(name) {
+        Ok(())
+    }
+
+    fn place_one(&self, name: &HostName, piece: Option<&Piece>) -> Result<(), Error> {
+        if let Some(old) = self.placed.get(name) {
             for path in [Path::new(self.engine).join(&old.path), document(name)] {
                 let path = self.folder.join(path);
                 fs::remove_file(&path)
@@ -252,18 +278,16 @@ impl Staging {
         let configuration = Path::new(self.engine).join(&piece.entry.path);
         match &piece.origin {
             Origin::Rendered { configuration: text, published }
-                if self.known.get(name) != Some(&piece.entry.digest) =>
+                if self.known.get(name).map(|entry| &entry.digest) != Some(&piece.entry.digest) =>
             {
                 self.write(&configuration, text.as_bytes(), 0o644)?;
-                self.write(&document(name), published, 0o640)?;
+                self.write(&document(name), published, 0o640)
             }
             Origin::Rendered { .. } | Origin::Current => {
                 self.keep(&configuration)?;
-                self.keep(&document(name))?;
+                self.keep(&document(name))
             }
         }
-        self.placed.insert(name.clone(), piece.entry.clone());
-        Ok(())
     }
 
     /// Takes a file over from the current generation.
@@ -296,6 +320,14 @@ impl Staging {
         file.write_all(content).map_err(fail)
     }
 
+    /// Makes what was written so far durable.
+    pub(super) fn flush(&self) -> Result<(), Error> {
+        let sync =
+            |source: io::Error| Error::File(FileError { action: "sync", path: self.folder.clone(), source });
+        let staged = File::open(&self.folder).map_err(sync)?;
+        rustix::fs::syncfs(&staged).map_err(|error| sync(error.into()))
+    }
+
     /// Makes the set durable and gives it a number.
     pub(super) fn finish(&self, manifest: &Manifest, target: &dyn Engine) -> Result<(), Error> {
         let folder = self.generations.join(manifest.generation.to_string());
@@ -306,10 +338,7 @@ impl Staging {
             Error::File(FileError { action: "write", path: path.clone(), source: error.into() })
         })?;
         self.write(&path, &bytes, 0o640)?;
-        let sync =
-            |source: io::Error| Error::File(FileError { action: "sync", path: self.folder.clone(), source });
-        let staged = File::open(&self.folder).map_err(sync)?;
-        rustix::fs::syncfs(&staged).map_err(|error| sync(error.into()))?;
+        self.flush()?;
         fs::rename(&self.folder, &folder)
             .and_then(|()| durable::sync_folder(&self.generations))
             .map_err(|source| Error::File(FileError { action: "make", path: folder, source }))

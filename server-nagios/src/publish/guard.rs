@@ -23,7 +23,7 @@ const PERCENT_MAX: usize = 10;
 const SERVICES_MIN: usize = 2;
 
 /// The hosts that are held back, and why, in a sentence.
-pub(crate) fn held(inputs: &Inputs, current: &Manifest) -> BTreeMap<HostName, String> {
+pub(crate) fn held<T>(inputs: &Inputs<T>, current: &Manifest) -> BTreeMap<HostName, String> {
     let has_vanished =
         |name: &&HostName| matches!(inputs.hosts.get(*name), None | Some(Wish::Expired { .. }));
     let vanished: Vec<&HostName> = current.hosts.keys().filter(has_vanished).collect();
@@ -37,9 +37,9 @@ pub(crate) fn held(inputs: &Inputs, current: &Manifest) -> BTreeMap<HostName, St
         held.extend(vanished.into_iter().map(|name| (name.clone(), reason.clone())));
     }
     for (name, entry) in &current.hosts {
-        let Some(Wish::Watched(watched)) = inputs.hosts.get(name) else { continue };
-        if watched.published.definitions.is_empty() {
-            let lost = unintended(entry, &watched.opted_out);
+        let Some(Wish::Watched(wanted)) = inputs.hosts.get(name) else { continue };
+        if wanted.is_empty {
+            let lost = unintended(entry, &wanted.opted_out);
             if lost >= SERVICES_MIN {
                 let n = entry.definitions.len();
                 held.insert(name.clone(), format!("all of its {n} services would go at once"));

@@ -1,20 +1,26 @@
 //! Everything that a publish is made from: the registry, the administrator's say, and who was heard from.
+//!
+//! Of ten thousand hosts, most are as they were. A record that is the same file as the one that the current generation was
+//! made from is not read again; so what one change costs does not grow with what every host says, but with their number.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use monitoring_info::fingerprint::hexadecimal;
 use monitoring_info::host::HostName;
 use monitoring_info::published::{self, Published};
 use monitoring_info::registration::Judged;
 use monitoring_info::service;
-use serde::Serialize;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Error;
+use super::generation::Manifest;
 use crate::administrator::{self, HostOverride};
 use crate::configuration::Configuration;
 use crate::paths::Paths;
@@ -23,16 +29,18 @@ use crate::target::{File, Host, Service, Target};
 
 /// What the registry and the administrator want of each host that either knows.
 #[derive(Debug)]
-pub(crate) struct Inputs {
+pub(crate) struct Inputs<T> {
     /// By name.
-    pub hosts: BTreeMap<HostName, Wish>,
+    pub hosts: BTreeMap<HostName, Wish<T>>,
 }
 
 /// What is wanted of a host.
 #[derive(Debug)]
-pub(crate) enum Wish {
-    /// To be watched.
-    Watched(Box<Watched>),
+pub(crate) enum Wish<T> {
+    /// To be watched as the current generation has it.
+    Unchanged,
+    /// To be watched, anew or otherwise.
+    Watched(Box<Wanted<T>>),
     /// Not to be watched, on purpose.
     Gone {
         /// Who withdrew it, where the registry says so.
@@ -47,6 +55,69 @@ pub(crate) enum Wish {
     Unreadable(String),
 }
 
+/// A host to be watched, and what was made of it for the purpose.
+#[derive(Debug)]
+pub(crate) struct Wanted<T> {
+    /// By which it is seen to be unchanged the next time.
+    pub source: Source,
+    /// The generation of its registration.
+    pub generation: u64,
+    /// The services that it is told not to have watched.
+    pub opted_out: Vec<String>,
+    /// Whether nothing is left to be probed.
+    pub is_empty: bool,
+    /// What was made.
+    pub made: T,
+}
+
+/// What a host's part of a set was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Source {
+    /// The file of its record, as it was last written.
+    record: Stamp,
+    /// The digest of what the administrator says of it; none: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    say: Option<String>,
+    /// The digest of all that its part is made from.
+    digest: String,
+    /// When its registration was accepted.
+    pub received: Timestamp,
+    /// How many of its definitions are refused.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused: usize,
+}
+
+impl Source {
+    /// Whether a host's part was made from its record as it is now, and from nothing that the administrator says of it.
+    pub(super) fn is_of(&self, paths: &Paths, name: &HostName) -> bool {
+        self.say.is_none() && Stamp::of(&paths.record(name)) == Some(self.record)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// How a file was last written: inode, size, and the times of its content and of its inode in nanoseconds. Files of ours
+/// are replaced and never written to, so two that differ have different ones, whatever a clock or a backup does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp(u64, u64, i64, i64);
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        const SECOND: i64 = 1_000_000_000;
+        let data = fs::metadata(path).ok()?;
+        let time = |seconds: i64, nanoseconds| seconds.wrapping_mul(SECOND).wrapping_add(nanoseconds);
+        Some(Self(
+            data.ino(),
+            data.size(),
+            time(data.mtime(), data.mtime_nsec()),
+            time(data.ctime(), data.ctime_nsec()),
+        ))
+    }
+}
+
 /// A host to be watched.
 #[derive(Debug, Clone)]
 pub(crate) struct Watched {
@@ -55,15 +126,34 @@ pub(crate) struct Watched {
     /// For the checking program.
     pub published: Published,
     /// The services that it is told not to have watched.
-    pub opted_out: Vec<String>,
+    opted_out: Vec<String>,
+    /// How many of its definitions are refused.
+    refused: usize,
 }
 
-impl Inputs {
-    /// Reads everything.
-    pub(crate) fn load(paths: &Paths, configuration: &Configuration, now: SystemTime) -> Result<Self, Error> {
+/// Who reads the registry, with the administrator's files of hosts.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    paths: &'a Paths,
+    configuration: &'a Configuration,
+    overrides: BTreeMap<HostName, HostOverride>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the administrator's files.
+    pub(crate) fn new(paths: &'a Paths, configuration: &'a Configuration) -> Result<Self, Error> {
         let overrides = administrator::load(paths).map_err(Error::Administrator)?;
-        let mut hosts = BTreeMap::new();
-        let names = match registry::names(paths) {
+        Ok(Self { paths, configuration, overrides })
+    }
+
+    /// Reads everything but the hosts that `known` shows to be unchanged, and makes something of each host to be watched.
+    pub(crate) fn all<T: Send>(
+        &self,
+        now: SystemTime,
+        known: Option<&Manifest>,
+        make: impl Fn(&Watched) -> Result<T, Error> + Sync,
+    ) -> Result<Inputs<T>, Error> {
+        let names = match registry::names(self.paths) {
             Ok(names) => names,
             // Nobody has ever registered.
             Err(registry::Error::File(error)) if error.source.kind() == std::io::ErrorKind::NotFound => {
@@ -71,39 +161,102 @@ impl Inputs {
             }
             Err(error) => return Err(Error::Registry(error)),
         };
-        for name in names {
-            let wish = match registry::load(paths, &name) {
-                Ok(Some(record)) => {
-                    let say = overrides.get(&name).cloned().unwrap_or_default();
-                    if record.withdrawn.is_some() {
-                        Wish::Gone { withdrawn: record.withdrawn }
-                    } else if !say.enabled {
-                        Wish::Gone { withdrawn: None }
-                    } else if silent(paths, &record, configuration.expire_after, now) {
-                        Wish::Expired { generation: record.registration.generation }
-                    } else {
-                        Wish::Watched(Box::new(Watched::new(record, say, configuration)))
-                    }
-                }
-                // Removed since the folder was listed; the next publish sees it.
-                Ok(None) => continue,
-                Err(error @ registry::Error::Damaged { .. }) => Wish::Unreadable(error.to_string()),
-                Err(error) => return Err(Error::Registry(error)),
-            };
-            hosts.insert(name, wish);
+        let wishes: Vec<_> = names
+            .into_par_iter()
+            .map(|name| Ok(self.wish(&name, now, known, &make)?.map(|wish| (name, wish))))
+            .collect::<Result<_, Error>>()?;
+        Ok(Inputs { hosts: wishes.into_iter().flatten().collect() })
+    }
+
+    /// A host as it is to be watched just now; none if it is not.
+    pub(super) fn one(&self, name: &HostName) -> Result<Option<Watched>, Error> {
+        let say = self.say(name);
+        Ok(registry::load(self.paths, name)
+            .map_err(Error::Registry)?
+            .filter(|record| record.withdrawn.is_none() && say.enabled)
+            .map(|record| Watched::new(record, say, self.configuration)))
+    }
+
+    fn say(&self, name: &HostName) -> HostOverride {
+        self.overrides.get(name).cloned().unwrap_or_default()
+    }
+
+    fn wish<T>(
+        &self,
+        name: &HostName,
+        now: SystemTime,
+        known: Option<&Manifest>,
+        make: impl Fn(&Watched) -> Result<T, Error>,
+    ) -> Result<Option<Wish<T>>, Error> {
+        let say = self.say(name);
+        let said = (say != HostOverride::default()).then(|| InputDigest::of(&say));
+        // Before the record is read: if another takes its place meanwhile, the next publish sees that.
+        let stamp = Stamp::of(&self.paths.record(name));
+        let is_silent = |received| silent(self.paths, name, received, self.configuration.expire_after, now);
+        let before = known.and_then(|known| known.unchanging(name));
+        let is_as_before = |before: &Source| {
+            Some(before.record) == stamp && before.say == said && !is_silent(before.received)
+        };
+        if say.enabled && before.is_some_and(is_as_before) {
+            return Ok(Some(Wish::Unchanged));
         }
-        Ok(Self { hosts })
+        let record = match registry::load(self.paths, name) {
+            Ok(Some(record)) => record,
+            // Removed since the folder was listed; the next publish sees it.
+            Ok(None) => return Ok(None),
+            Err(error @ registry::Error::Damaged { .. }) => {
+                return Ok(Some(Wish::Unreadable(error.to_string())));
+            }
+            Err(error) => return Err(Error::Registry(error)),
+        };
+        Ok(Some(if record.withdrawn.is_some() {
+            Wish::Gone { withdrawn: record.withdrawn }
+        } else if !say.enabled {
+            Wish::Gone { withdrawn: None }
+        } else if is_silent(record.received) {
+            Wish::Expired { generation: record.registration.generation }
+        } else {
+            let watched = Watched::new(record, say, self.configuration);
+            let source = Source {
+                // There is a file, since it was read; in the moment before, there may have been none.
+                record: stamp.unwrap_or(Stamp(0, 0, 0, 0)),
+                say: said,
+                digest: watched.digest(),
+                received: watched.host.received,
+                refused: watched.refused,
+            };
+            Wish::Watched(Box::new(Wanted {
+                source,
+                generation: watched.host.generation,
+                is_empty: watched.published.definitions.is_empty(),
+                made: make(&watched)?,
+                opted_out: watched.opted_out,
+            }))
+        }))
+    }
+}
+
+impl<T> Inputs<T> {
+    /// What each host that is to be watched is made from, for the next generation.
+    pub(super) fn sources(&self, known: Option<&Manifest>) -> BTreeMap<HostName, Source> {
+        let source = |(name, wish): (&HostName, &Wish<T>)| match wish {
+            Wish::Unchanged => Some((name.clone(), known?.sources.get(name)?.clone())),
+            Wish::Watched(wanted) => Some((name.clone(), wanted.source.clone())),
+            Wish::Gone { .. } | Wish::Expired { .. } | Wish::Unreadable(_) => None,
+        };
+        self.hosts.iter().filter_map(source).collect()
     }
 
     /// A digest of everything that decides the outcome of a publish; what `server.conf` has a say in is in what all hosts
     /// share, as it is rendered. Of what leaves, only that counts which is still
     /// published, so that dropping a tombstone changes nothing.
-    pub(super) fn digest<'a>(
+    pub(super) fn digest(
         &self,
         files: &[FileState],
         shared: &[File],
         configuration: &Configuration,
-        published: impl Fn(&HostName) -> bool + 'a,
+        known: Option<&Manifest>,
+        published: impl Fn(&HostName) -> bool,
     ) -> String {
         let mut digest = InputDigest(Sha256::new());
         digest.add(&(
@@ -116,10 +269,11 @@ impl Inputs {
         ));
         for (name, wish) in &self.hosts {
             match wish {
-                Wish::Watched(watched) => {
-                    digest.add(&(name, &watched.published, watched.host.received, &watched.host.fingerprint));
-                    digest.add(&(&watched.host.tags, &watched.host.say, &watched.opted_out));
+                Wish::Unchanged => {
+                    let source = known.and_then(|known| known.sources.get(name));
+                    digest.add(&(name, source.map(|source| &source.digest)));
                 }
+                Wish::Watched(wanted) => digest.add(&(name, Some(&wanted.source.digest))),
                 Wish::Unreadable(reason) => digest.add(&(name, reason)),
                 Wish::Gone { .. } if published(name) => digest.add(&(name, "gone")),
                 Wish::Expired { generation } if published(name) => digest.add(&(name, "expired", generation)),
@@ -127,8 +281,20 @@ impl Inputs {
             }
         }
         digest.add(&files);
-        hexadecimal(&digest.0.finalize())
+        digest.text()
     }
+}
+
+/// A digest of what is said of all hosts alike. A host whose own sources are the same is the same host only together
+/// with it.
+pub(super) fn basis(files: &[FileState], shared: &[File], configuration: &Configuration) -> String {
+    InputDigest::of(&(
+        env!("CARGO_PKG_VERSION"),
+        shared.iter().map(|file| &file.text).collect::<Vec<_>>(),
+        // Whatever has a say in it, and what has none.
+        format!("{configuration:?}"),
+        files,
+    ))
 }
 
 /// A file and how it was last written: inode, size, time; none where it is not there.
@@ -146,6 +312,16 @@ pub(super) fn file_states(target: &dyn Target) -> Vec<FileState> {
 struct InputDigest(Sha256);
 
 impl InputDigest {
+    fn of(value: &impl Serialize) -> String {
+        let mut digest = Self(Sha256::new());
+        digest.add(value);
+        digest.text()
+    }
+
+    fn text(self) -> String {
+        hexadecimal(&self.0.finalize())
+    }
+
     /// Adds anything serializable as its JSON, which delimits itself.
     fn add(&mut self, value: &impl Serialize) {
         // Serializing our own plain data into memory cannot fail; if it did, its absence would match nothing.
@@ -155,22 +331,29 @@ impl InputDigest {
 }
 
 /// When a host was last heard from: when it last registered, or the time of its file in `seen`, whichever is later.
-pub(crate) fn last_heard(paths: &Paths, record: &Record) -> SystemTime {
-    let received = SystemTime::from(record.received);
-    let seen = fs::metadata(paths.seen().join(record.name.as_str())).and_then(|data| data.modified());
+fn last_heard(paths: &Paths, name: &HostName, received: Timestamp) -> SystemTime {
+    let received = SystemTime::from(received);
+    let seen = fs::metadata(paths.seen().join(name.as_str())).and_then(|data| data.modified());
     seen.map_or(received, |seen| seen.max(received))
 }
 
 /// Whether a host has been silent for longer than `limit`.
-pub(crate) fn silent(paths: &Paths, record: &Record, limit: Option<Duration>, now: SystemTime) -> bool {
+pub(crate) fn silent(
+    paths: &Paths,
+    name: &HostName,
+    received: Timestamp,
+    limit: Option<Duration>,
+    now: SystemTime,
+) -> bool {
     limit.is_some_and(|limit| {
-        now.duration_since(last_heard(paths, record)).is_ok_and(|silence| silence > limit)
+        now.duration_since(last_heard(paths, name, received)).is_ok_and(|silence| silence > limit)
     })
 }
 
 impl Watched {
     /// Judges a record, and applies the administrator's say.
-    pub(super) fn new(record: Record, say: HostOverride, configuration: &Configuration) -> Self {
+    fn new(record: Record, say: HostOverride, configuration: &Configuration) -> Self {
+        let mut refused = 0;
         let address = say.address.unwrap_or(record.address);
         let mut services = Vec::new();
         let mut published = Published {
@@ -201,7 +384,10 @@ impl Watched {
                 // Watched by a probe that is UNKNOWN and says why.
                 Judged::UnknownType(name) => services.push(service(name, None)),
                 // Left out here, and told to the host in every reply.
-                Judged::Refused(_) => continue,
+                Judged::Refused(_) => {
+                    refused += 1;
+                    continue;
+                }
             }
             published.definitions.push(sent);
         }
@@ -218,6 +404,130 @@ impl Watched {
             say,
         };
         let opted_out = record.registration.opted_out.into_iter().map(|out| out.name).collect();
-        Self { host, published, opted_out }
+        Self { host, published, opted_out, refused }
+    }
+
+    /// Of all that its part of a set is made from.
+    fn digest(&self) -> String {
+        let host = &self.host;
+        InputDigest::of(&(
+            (&self.published, host.received, &host.fingerprint),
+            (&host.tags, &host.say, &self.opted_out),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+    use std::thread;
+
+    use monitoring_info::registration::Registration;
+
+    use super::*;
+    use crate::publish::generation::Entry;
+
+    const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    fn store(paths: &Paths, name: &str, generation: u64) {
+        let registration = Registration { generation, tags: vec![], definitions: vec![], opted_out: vec![] };
+        let record = Record {
+            version: 1,
+            name: name.parse().unwrap(),
+            fingerprint: "SHA256:x".to_owned(),
+            received: Timestamp::now(),
+            peer: ADDRESS,
+            address: ADDRESS,
+            registration,
+            withdrawn: None,
+        };
+        registry::store(paths, &record).unwrap();
+    }
+
+    /// A generation in which everything is as it is now.
+    fn published(paths: &Paths, configuration: &Configuration) -> Manifest {
+        let inputs = all(paths, configuration, None);
+        let entry = Arc::new(Entry {
+            generation: 1,
+            digest: String::new(),
+            path: PathBuf::new(),
+            groups: [].into(),
+            services: [].into(),
+            definitions: vec![],
+            address: ADDRESS,
+        });
+        Manifest {
+            hosts: inputs.hosts.keys().map(|name| (name.clone(), Arc::clone(&entry))).collect(),
+            sources: inputs.sources(None),
+            ..Manifest::default()
+        }
+    }
+
+    fn all(paths: &Paths, configuration: &Configuration, known: Option<&Manifest>) -> Inputs<()> {
+        Reader::new(paths, configuration).unwrap().all(SystemTime::now(), known, |_| Ok(())).unwrap()
+    }
+
+    /// What was read anew of the hosts, in one word each.
+    fn words(inputs: &Inputs<()>) -> Vec<&'static str> {
+        let word = |wish: &Wish<()>| match wish {
+            Wish::Unchanged => "unchanged",
+            Wish::Watched(_) => "watched",
+            Wish::Gone { .. } => "gone",
+            Wish::Expired { .. } => "expired",
+            Wish::Unreadable(_) => "unreadable",
+        };
+        inputs.hosts.values().map(word).collect()
+    }
+
+    #[test]
+    fn only_what_has_changed_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::below(folder.path()).unwrap();
+        for folder in [paths.registry(), paths.seen(), paths.host_overrides()] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let mut configuration = Configuration::default();
+        for name in ["a", "b", "c"] {
+            store(&paths, name, 1);
+        }
+        let before = published(&paths, &configuration);
+        let digest = |inputs: &Inputs<()>| inputs.digest(&[], &[], &configuration, Some(&before), |_| true);
+        let inputs = all(&paths, &configuration, Some(&before));
+        assert_eq!(words(&inputs), ["unchanged"; 3]);
+        assert_eq!(inputs.sources(Some(&before)), before.sources);
+        // Read or not, it is the same.
+        assert_eq!(digest(&inputs), digest(&all(&paths, &configuration, None)));
+
+        store(&paths, "b", 2);
+        let inputs = all(&paths, &configuration, Some(&before));
+        assert_eq!(words(&inputs), ["unchanged", "watched", "unchanged"]);
+        assert_ne!(digest(&inputs), before.inputs);
+        let held = Manifest { notes: [("c".parse().unwrap(), note())].into(), ..before.clone() };
+        assert_eq!(words(&all(&paths, &configuration, Some(&held))), ["unchanged", "watched", "watched"]);
+
+        fs::write(paths.host_overrides().join("a.conf"), "address = 192.0.2.9\n").unwrap();
+        let inputs = all(&paths, &configuration, Some(&before));
+        assert_eq!(words(&inputs), ["watched", "watched", "unchanged"]);
+        let after = published(&paths, &configuration);
+        assert_eq!(words(&all(&paths, &configuration, Some(&after))), ["unchanged"; 3]);
+        fs::write(paths.host_overrides().join("a.conf"), "enabled = no\n").unwrap();
+        registry::withdraw(&paths, &"b".parse().unwrap(), Withdrawn::ByHost).unwrap();
+        assert_eq!(words(&all(&paths, &configuration, Some(&after))), ["gone", "gone", "unchanged"]);
+
+        // Neither is what says nothing any more taken for what it was.
+        fs::write(paths.record(&"c".parse().unwrap()), "{").unwrap();
+        assert_eq!(words(&all(&paths, &configuration, Some(&after))), ["gone", "gone", "unreadable"]);
+        store(&paths, "c", 3);
+        let after = published(&paths, &configuration);
+        configuration.expire_after = Some(Duration::ZERO);
+        thread::sleep(Duration::from_millis(10));
+        assert_eq!(words(&all(&paths, &configuration, Some(&after))), ["gone", "gone", "expired"]);
+    }
+
+    fn note() -> crate::publication::Note {
+        use monitoring_info::registration::{Publication, Standing};
+        let publication = Publication { generation: None, standing: Standing::Held, reason: None };
+        crate::publication::Note { registered: None, clash: false, publication }
     }
 }

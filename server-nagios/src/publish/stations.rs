@@ -128,7 +128,7 @@ fn attempt(paths: &Paths, station: &dyn Station) -> Result<Outcome, Error> {
 
 /// What a station has to know of a host that is published so.
 pub(crate) fn routed(entry: &Entry) -> Routed {
-    Routed { address: entry.address, groups: entry.groups.clone(), services: entry.types.clone() }
+    Routed { address: Some(entry.address), groups: entry.groups.clone(), services: entry.services.clone() }
 }
 
 /// Writes a set, has it verified, and makes `current` name it.

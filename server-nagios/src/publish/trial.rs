@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
 
 use monitoring_info::fingerprint::hexadecimal;
 use monitoring_info::host::HostName;
@@ -15,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::Error;
 use super::generation::{Entry, Origin, Piece, Staging};
-use super::inputs::Watched;
+use super::inputs::{Reader, Watched};
 use crate::administrator::HostOverride;
 use crate::paths::Paths;
 use crate::publication::Note;
@@ -32,12 +34,15 @@ pub(super) struct Trial<'a> {
     paths: &'a Paths,
     target: &'a dyn Engine,
     staging: &'a mut Staging,
+    reader: &'a Reader<'a>,
     /// What is published now.
     old: BTreeMap<HostName, Piece>,
     /// What is wanted; a host in `old` alone is to go.
     new: BTreeMap<HostName, Piece>,
-    /// What the wanted pieces were rendered from; held hosts have none.
-    watched: BTreeMap<HostName, Box<Watched>>,
+    /// The hosts that stay as they are published, whatever is wanted.
+    held: BTreeSet<HostName>,
+    /// The hosts that something was taken from because the administrator has it too.
+    trimmed: BTreeMap<HostName, Watched>,
     /// Groups that the administrator defines.
     foreign_groups: BTreeSet<String>,
     /// What is to be said of hosts that are not simply published.
@@ -65,21 +70,20 @@ pub(crate) fn render(target: &dyn Engine, watched: &Watched) -> Result<Piece, Te
     hasher.update([0]);
     hasher.update(&published);
     Ok(Piece {
-        entry: Entry {
+        entry: Arc::new(Entry {
             generation: watched.host.generation,
             digest: hexadecimal(&hasher.finalize()),
             path: file.path,
             groups: watched.host.groups(),
-            services: watched.host.services.iter().map(crate::target::Service::label).collect(),
-            definitions: watched.published.definitions.iter().map(|sent| sent.name.clone()).collect(),
-            address: Some(watched.host.address),
-            types: watched
+            services: watched
                 .host
                 .services
                 .iter()
                 .map(|service| (service.label(), service.kind.clone()))
                 .collect(),
-        },
+            definitions: watched.published.definitions.iter().map(|sent| sent.name.clone()).collect(),
+            address: watched.host.address,
+        }),
         origin: Origin::Rendered { configuration: file.text, published },
     })
 }
@@ -90,23 +94,21 @@ impl<'a> Trial<'a> {
         paths: &'a Paths,
         target: &'a dyn Engine,
         staging: &'a mut Staging,
-        current: &BTreeMap<HostName, Entry>,
-        watched: BTreeMap<HostName, Box<Watched>>,
+        reader: &'a Reader<'a>,
+        current: &BTreeMap<HostName, Arc<Entry>>,
+        mut new: BTreeMap<HostName, Piece>,
         kept: BTreeMap<HostName, Note>,
-    ) -> Result<Self, Error> {
-        let old: BTreeMap<HostName, Piece> = current
-            .iter()
-            .map(|(name, entry)| (name.clone(), Piece { entry: entry.clone(), origin: Origin::Current }))
-            .collect();
-        let mut new = BTreeMap::new();
-        for name in kept.keys() {
+    ) -> Self {
+        let as_it_is = |(name, entry): (&HostName, &Arc<Entry>)| {
+            (name.clone(), Piece { entry: Arc::clone(entry), origin: Origin::Current })
+        };
+        let old: BTreeMap<HostName, Piece> = current.iter().map(as_it_is).collect();
+        let held: BTreeSet<HostName> = kept.keys().cloned().collect();
+        for name in &held {
             new.extend(old.get(name).map(|piece| (name.clone(), piece.clone())));
         }
-        for (name, watched) in &watched {
-            new.insert(name.clone(), render(target, watched)?);
-        }
-        let foreign_groups = BTreeSet::new();
-        Ok(Self { paths, target, staging, old, new, watched, foreign_groups, notes: kept })
+        let (trimmed, foreign_groups) = (BTreeMap::new(), BTreeSet::new());
+        Self { paths, target, staging, reader, old, new, held, trimmed, foreign_groups, notes: kept }
     }
 
     /// Leaves the staging folder with a set that the engine accepts.
@@ -134,7 +136,7 @@ impl<'a> Trial<'a> {
                     verdict.watched.as_ref().is_some_and(|watched| {
                         let there = watched.get(name.as_str());
                         !there
-                            .is_some_and(|there| entry.services.iter().all(|service| there.contains(service)))
+                            .is_some_and(|there| entry.services.keys().all(|service| there.contains(service)))
                     })
                 });
                 return Ok(Settled { notes: self.notes, unheard, left_out });
@@ -150,13 +152,13 @@ impl<'a> Trial<'a> {
 
     /// The hosts of which something else is wanted than is published.
     fn changes(&self) -> BTreeSet<HostName> {
-        let entry = |pieces: &BTreeMap<HostName, Piece>, name| {
-            pieces.get(name).map(|piece: &Piece| piece.entry.clone())
-        };
+        fn entry<'a>(pieces: &'a BTreeMap<HostName, Piece>, name: &HostName) -> Option<&'a Entry> {
+            pieces.get(name).map(|piece| &*piece.entry)
+        }
         self.old
             .keys()
             .chain(self.new.keys())
-            .filter(|name| entry(&self.old, *name) != entry(&self.new, *name))
+            .filter(|name| entry(&self.old, name) != entry(&self.new, name))
             .cloned()
             .collect()
     }
@@ -176,14 +178,14 @@ impl<'a> Trial<'a> {
         let all = self.changes();
         let names: BTreeSet<HostName> =
             self.old.keys().chain(self.new.keys()).chain(self.staging.placed().keys()).cloned().collect();
-        for name in &names {
-            let piece = if all.contains(name) && !changes.contains(name) {
+        let piece = |name| {
+            if all.contains(name) && !changes.contains(name) {
                 self.old.get(name)
             } else {
                 instead.get(name).or_else(|| self.new.get(name))
-            };
-            self.staging.place(name, piece)?;
-        }
+            }
+        };
+        self.staging.place(names.iter().map(|name| (name, piece(name))))?;
         let groups: BTreeSet<Group> = self
             .staging
             .placed()
@@ -195,8 +197,26 @@ impl<'a> Trial<'a> {
         for File { path, text } in target.render_shared(&groups)? {
             self.staging.share(&path, &text)?;
         }
-        let verdict = target.verify(Some(&self.staging.engine_folder()), self.staging.scratch())?;
-        Ok(verdict)
+        // What is accepted has to be durable anyway, and the disk has nothing else to do meanwhile.
+        let staging = &*self.staging;
+        let (verdict, flushed) = thread::scope(|scope| {
+            let flushing = scope.spawn(|| staging.flush());
+            let verdict = target.verify(Some(&staging.engine_folder()), staging.scratch());
+            (verdict, flushing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        flushed?;
+        Ok(verdict?)
+    }
+
+    /// What a host's wanted piece is rendered from, to be rendered otherwise; none of a host that stays as it is or goes.
+    fn watched(&self, name: &HostName) -> Result<Option<Watched>, Error> {
+        if self.held.contains(name) || !self.new.contains_key(name) {
+            return Ok(None);
+        }
+        match self.trimmed.get(name) {
+            Some(trimmed) => Ok(Some(trimmed.clone())),
+            None => self.reader.one(name),
+        }
     }
 
     /// Leaves out what the administrator has too. Says whether anything was.
@@ -224,8 +244,7 @@ impl<'a> Trial<'a> {
         // What is published of it cannot stay either, but a set may be tried in which it does.
         let published = self.old.remove(&name);
         let Some(piece) = wanted.or(published) else { return false };
-        let registered =
-            self.watched.remove(&name).map_or(piece.entry.generation, |watched| watched.host.generation);
+        let registered = piece.entry.generation;
         let publication = Publication {
             generation: None,
             standing: Standing::Quarantined,
@@ -239,14 +258,15 @@ impl<'a> Trial<'a> {
 
     fn yield_service(&mut self, host: &str, label: &str) -> Result<bool, Error> {
         let Ok(name) = host.parse::<HostName>() else { return Ok(false) };
-        let Some(watched) = self.watched.get_mut(&name) else { return Ok(false) };
+        let Some(mut watched) = self.watched(&name)? else { return Ok(false) };
         let before = watched.host.services.len();
         watched.host.services.retain(|service| service.label() != label);
         if watched.host.services.len() == before {
             return Ok(false);
         }
-        self.new.insert(name.clone(), render(self.target, watched)?);
+        self.new.insert(name.clone(), render(self.target, &watched)?);
         let generation = Some(watched.host.generation);
+        self.trimmed.insert(name.clone(), watched);
         let said = format!(
             "the monitoring server's administrator has a service `{label}` of their own for this host, which is \
              watched instead"
@@ -264,7 +284,7 @@ impl<'a> Trial<'a> {
     }
 
     fn quarantine(&mut self, name: &HostName, faults: &[Fault]) {
-        let registered = self.watched.get(name).map(|watched| watched.host.generation);
+        let registered = self.new.get(name).map(|piece| piece.entry.generation);
         let told: Vec<String> = faults.iter().take(3).map(ToString::to_string).collect();
         let reason = if self.new.contains_key(name) {
             format!("{} refuses it: {}", self.target.title(), told.join("; "))
@@ -359,12 +379,12 @@ impl<'a> Trial<'a> {
         }
         for file in self.target.own_files() {
             let target = self.target.without_file(&file)?;
-            let instead = self
-                .watched
-                .iter()
-                .filter(|(name, _)| changes.contains(*name))
-                .map(|(name, watched)| Ok((name.clone(), render(&*target, watched)?)))
-                .collect::<Result<_, TemplateError>>()?;
+            let mut instead = BTreeMap::new();
+            for name in changes {
+                if let Some(watched) = self.watched(name)? {
+                    instead.insert(name.clone(), render(&*target, &watched)?);
+                }
+            }
             if self.attempt_with(changes, &*target, &instead)?.good {
                 return Err(self.to_blame(file, verdict));
             }
@@ -391,7 +411,7 @@ impl<'a> Trial<'a> {
         accepted: &BTreeSet<HostName>,
         verdict: &Verdict,
     ) -> Result<(), Error> {
-        let Some(watched) = self.watched.get(name) else { return Ok(()) };
+        let Some(watched) = self.watched(name)? else { return Ok(()) };
         let mut with = accepted.clone();
         with.insert(name.clone());
         if watched.host.say != HostOverride::default() {
