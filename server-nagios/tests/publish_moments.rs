@@ -4,6 +4,7 @@
 #[path = "publish/site.rs"]
 mod site;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -33,19 +34,23 @@ fn a_swap_while_nagios_reads_mixes_no_two_generations() {
             }
         });
         // Hosts and groups come and go.
-        for round in 0..12 {
-            for name in &many[round * 20..round * 20 + 20] {
-                site.withdraw(name, Withdrawn::ByHost);
+        let publishing = panic::catch_unwind(AssertUnwindSafe(|| {
+            for round in 0..12 {
+                for name in &many[round * 20..round * 20 + 20] {
+                    site.withdraw(name, Withdrawn::ByHost);
+                }
+                let mut new = site::record(&format!("new{round}.example.org"), &["ssh"]);
+                new.registration.tags = vec![format!("tag-{round}").parse().unwrap()];
+                site.store(&new);
+                if verifying.is_finished() {
+                    break;
+                }
+                site.published();
             }
-            let mut new = site::record(&format!("new{round}.example.org"), &["ssh"]);
-            new.registration.tags = vec![format!("tag-{round}").parse().unwrap()];
-            site.store(&new);
-            if verifying.is_finished() {
-                break;
-            }
-            site.published();
-        }
+        }));
+        // Else the other would go on for ever, and nobody would hear why.
         over.store(true, Ordering::Relaxed);
         verifying.join().unwrap();
+        publishing.unwrap_or_else(|reason| panic::resume_unwind(reason));
     });
 }
