@@ -289,7 +289,8 @@ impl<T> Inputs<T> {
 /// with it.
 pub(super) fn basis(files: &[FileState], shared: &[File], configuration: &Configuration) -> String {
     InputDigest::of(&(
-        env!("CARGO_PKG_VERSION"),
+        // A package's revision may render otherwise without having another version.
+        Stamp::of(Path::new("/proc/self/exe")),
         shared.iter().map(|file| &file.text).collect::<Vec<_>>(),
         // Whatever has a say in it, and what has none.
         format!("{configuration:?}"),
