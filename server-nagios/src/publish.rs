@@ -206,7 +206,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
             target.include().map_err(Error::NotIncluded)?;
             // A process that was killed after the swap has come to neither of these.
             catch_up(paths, &target, manifest)?;
-            let leftovers = tidy(paths, manifest, &inputs);
+            let leftovers = tidy(paths, &target, manifest, &inputs);
             let mut published = Published { leftovers, ..summary(&target, Some(manifest), false) };
             if let Running::No { reason } = target.running() {
                 let engine = target.title();
@@ -223,8 +223,9 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     // Not only afterwards: of publishes that fail or are killed each leaves a set, and the next one may come in a minute. What
     // cannot be removed is tried again.
     let _ = generation::prune(paths);
-    let mut staging = Staging::begin(paths, target.name(), current.as_ref())?;
-    let Settled { notes, unheard, left_out } =
+    let sources = inputs.sources(known);
+    let mut staging = Staging::begin(paths, target.name(), current.as_ref(), sources.clone())?;
+    let Settled { index, notes, unheard, left_out } =
         match settle(paths, &target, &mut staging, &reader, current.as_ref(), &mut inputs, confirm_removal) {
             Ok(settled) => settled,
             Err(error) => {
@@ -250,16 +251,16 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         generation: newest.max(current.as_ref().map_or(0, |manifest| manifest.generation)) + 1,
         made: Timestamp::now(),
         inputs: inputs.digest(&files, &shared, configuration, known, |name| hosts.contains_key(name)),
-        sources: inputs.sources(known),
+        sources,
         basis,
         hosts,
         notes,
         unheard,
         left_out,
     };
-    staging.finish(&manifest, &target)?;
+    staging.finish(&manifest, &index, &target)?;
     swap(paths, &target, &manifest)?;
-    let leftovers = tidy(paths, &manifest, &inputs);
+    let leftovers = tidy(paths, &target, &manifest, &inputs);
     Ok(Published { leftovers, ..summary(&target, Some(&manifest), true) })
 }
 
@@ -392,9 +393,9 @@ fn catch_up(paths: &Paths, target: &dyn Engine, manifest: &Manifest) -> Result<(
     }
 }
 
-/// What follows a publish and is repeated by the next one: the notes' files, tombstones, old generations, and what a
-/// publish that was killed has left.
-fn tidy<T>(paths: &Paths, manifest: &Manifest, inputs: &Inputs<T>) -> Option<String> {
+/// What follows a publish and is repeated by the next one: the notes' files, tombstones, old generations, what a publish
+/// that was killed has left, and the beginning of the next set.
+fn tidy<T>(paths: &Paths, target: &dyn Target, manifest: &Manifest, inputs: &Inputs<T>) -> Option<String> {
     let notes = publication::store(paths, &manifest.notes)
         .err()
         .map(|error| format!("cannot write to {}: {error}", paths.publications().display()));
@@ -414,7 +415,9 @@ fn tidy<T>(paths: &Paths, manifest: &Manifest, inputs: &Inputs<T>) -> Option<Str
         .map(|error| format!("cannot remove what is unfinished in {}: {error}", paths.state().display()));
     // Sessions leave something too, and never look back.
     let sessions = Ledger::sweep_unless_in_use(paths).err().map(|error| error.to_string());
-    notes.or(generation::prune(paths).err().map(|error| error.to_string())).or(unfinished).or(sessions)
+    let generations = generation::prune(paths).err();
+    generation::prepare(paths, target.name(), manifest);
+    notes.or(generations.map(|error| error.to_string())).or(unfinished).or(sessions)
 }
 
 /// What is in force and hardly meant, a sentence each.

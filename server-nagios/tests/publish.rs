@@ -51,6 +51,33 @@ fn an_unchanged_registry_is_not_published_again() {
 }
 
 #[test]
+fn the_next_set_begins_as_the_current_one_only_if_all_of_it_is_there() {
+    let site = Site::running();
+    for name in ["web1.example.org", "web2.example.org", "web3.example.org"] {
+        site.register(name, &["http"]);
+    }
+    site.published();
+    let generations = site.paths.generations();
+    let hosts = |generation: &str| generations.join(generation).join("nagios/hosts");
+    assert_eq!(fs::read_dir(hosts(".next-1")).unwrap().count(), 3);
+    fs::remove_file(hosts(".next-1").join("web2.example.org.cfg")).unwrap();
+    site.register("web1.example.org", &["ssh"]);
+    site.published();
+    assert_eq!(site.services("web2.example.org"), ["host registration", "http"]);
+
+    // One that is whole is used, and goes.
+    site.withdraw("web3.example.org", Withdrawn::ByHost);
+    site.published();
+    assert_eq!(site.services("web1.example.org"), ["host registration", "ssh"]);
+    assert_eq!(site.services("web2.example.org"), ["host registration", "http"]);
+    assert!(site.services("web3.example.org").is_empty());
+    let mut left: Vec<_> =
+        fs::read_dir(&generations).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, [".next-3", "1", "2", "3"]);
+}
+
+#[test]
 fn nothing_is_made_before_the_first_host() {
     let site = Site::running();
     assert_eq!(site.published().generation, None);

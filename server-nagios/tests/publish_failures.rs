@@ -268,7 +268,12 @@ fn a_host_that_the_administrators_objects_need_is_not_removed() {
 #[test]
 fn leftovers_of_a_killed_publish_are_no_obstacle() {
     let site = site();
-    for leftover in ["generations/.staging/nagios/hosts/x.cfg", "generations/.scratch/mirror-1/x"] {
+    for leftover in [
+        "generations/.staging/nagios/hosts/x.cfg",
+        "generations/.scratch/mirror-1/x",
+        "generations/.next/nagios/hosts/x.cfg",
+        "generations/.next-7/published/x.json",
+    ] {
         site.write(&format!("var/lib/auto-monitor-server-nagios/{leftover}"), "half");
     }
     std::os::unix::fs::symlink("generations/7", site.paths.state().join(".current-new")).unwrap();
@@ -287,7 +292,8 @@ fn leftovers_of_a_killed_publish_are_no_obstacle() {
         site.register(&format!("web{n}.example.org"), &["ssh"]);
         site.published();
     }
-    assert_eq!(fs::read_dir(site.paths.generations()).unwrap().count(), 5);
+    // Five, and as what the next begins.
+    assert_eq!(fs::read_dir(site.paths.generations()).unwrap().count(), 6);
 }
 
 #[test]

@@ -3,16 +3,19 @@
 //! ```text
 //! generations/.staging    being written; of no meaning to anybody
 //! generations/.scratch    what the engine writes while it verifies
+//! generations/.next-N     the hosts' files of N, as which the next set begins
 //! generations/N           complete, verified, synced; never changed again:
 //!     nagios/             what the engine reads
 //!     entry/              by which it finds it
 //!     published/          what the checking program reads
-//!     manifest.json       what is in it, and what is to be said of it
+//!     hosts.json          what is in it
+//!     manifest.json       what is to be said of it
 //! current -> generations/N
 //! ```
 //!
 //! A file that is the same as in the current generation is a hard link to it: published files are never written to, so
-//! the two generations can share it, and a change of one host among ten thousand writes two files. What is written is not
+//! the two generations can share it, and a change of one host among ten thousand writes two files. Even twenty thousand
+//! links take a moment, so they are made after a publish, for the next one, when nobody waits. What is written is not
 //! synced file by file (20,000 times, each a commit of the file system's journal) but by one `syncfs` before the
 //! generation gets its number: before that nobody depends on it.
 
@@ -28,6 +31,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use monitoring_info::host::HostName;
 use rayon::prelude::*;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -44,6 +48,18 @@ const KEPT: usize = 5;
 const STAGING: &str = ".staging";
 /// The folder of what the engine writes while it verifies.
 const SCRATCH: &str = ".scratch";
+/// What the name of the folder begins with as which the next set begins; the number of the current generation follows.
+const NEXT: &str = ".next-";
+/// The same while it is being made.
+const PREPARING: &str = ".next";
+/// What the engine reads of single hosts, within its folder.
+const HOSTS: &str = "hosts";
+/// What the checking program reads.
+const DOCUMENTS: &str = "published";
+/// What is said of the hosts, which is most of the manifest.
+const INDEX: &str = "hosts.json";
+/// The rest of it.
+const MANIFEST: &str = "manifest.json";
 
 /// What a generation holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,9 +76,10 @@ pub(crate) struct Manifest {
     #[serde(default)]
     pub basis: String,
     /// The hosts in it.
+    #[serde(skip)]
     pub hosts: BTreeMap<HostName, Arc<Entry>>,
     /// What the hosts that are to be watched were made from.
-    #[serde(default)]
+    #[serde(skip)]
     pub sources: BTreeMap<HostName, Source>,
     /// What is to be said of hosts that are not simply published.
     pub notes: BTreeMap<HostName, Note>,
@@ -72,6 +89,13 @@ pub(crate) struct Manifest {
     /// The hosts with services that a template of the administrator's leaves out.
     #[serde(default)]
     pub left_out: BTreeSet<HostName>,
+}
+
+/// What a generation holds of hosts. It is told while the engine judges, before there is anything else to be said.
+#[derive(Deserialize)]
+struct Index {
+    hosts: BTreeMap<HostName, Arc<Entry>>,
+    sources: BTreeMap<HostName, Source>,
 }
 
 /// A host in a generation.
@@ -124,14 +148,16 @@ impl Manifest {
 
     /// That of the generation in a folder.
     fn read(folder: &Path) -> Result<Option<Self>, Error> {
-        let path = folder.join("manifest.json");
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .map_err(|error| Error::File(FileError { action: "understand", path, source: error.into() })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::File(FileError { action: "read", path, source })),
-        }
+        let Some(manifest) = document_of::<Self>(folder, MANIFEST)? else { return Ok(None) };
+        let Some(Index { hosts, sources }) = document_of(folder, INDEX)? else {
+            let path = folder.join(INDEX);
+            return Err(Error::File(FileError {
+                action: "read",
+                path,
+                source: io::ErrorKind::NotFound.into(),
+            }));
+        };
+        Ok(Some(Self { hosts, sources, ..manifest }))
     }
 
     /// What a host was made from that is published as it wants to be, and of which nothing else is to be said.
@@ -152,6 +178,18 @@ impl Manifest {
                 entry.services.contains_key(service) || every_host.contains(&service.as_str())
             })
         })
+    }
+}
+
+/// A document of a generation; none where it is not there.
+fn document_of<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>, Error> {
+    let path = folder.join(name);
+    match fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| Error::File(FileError { action: "understand", path, source: error.into() })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::File(FileError { action: "read", path, source })),
     }
 }
 
@@ -197,6 +235,7 @@ pub(super) struct Staging {
     /// The current generation's hosts, of which what is the same need not be written.
     known: BTreeMap<HostName, Arc<Entry>>,
     placed: BTreeMap<HostName, Arc<Entry>>,
+    sources: BTreeMap<HostName, Source>,
 }
 
 impl Staging {
@@ -205,9 +244,10 @@ impl Staging {
         paths: &Paths,
         engine: &'static str,
         current: Option<&Manifest>,
+        sources: BTreeMap<HostName, Source>,
     ) -> Result<Self, Error> {
         let generations = paths.generations();
-        let staging = Self {
+        let mut staging = Self {
             folder: generations.join(STAGING),
             current: paths.current(),
             scratch: generations.join(SCRATCH),
@@ -215,20 +255,17 @@ impl Staging {
             engine,
             known: current.map(|manifest| manifest.hosts.clone()).unwrap_or_default(),
             placed: BTreeMap::new(),
+            sources,
         };
         staging.discard()?;
-        let engine_folder = staging.engine_folder();
-        for folder in [
-            &staging.generations,
-            &staging.folder,
-            &engine_folder,
-            &engine_folder.join("hosts"),
-            &staging.folder.join("published"),
-            &staging.folder.join(ENTRY),
-            &staging.scratch,
-        ] {
-            make_folder(folder)?;
+        if let Some(prepared) = current.and_then(|current| prepared(&staging.generations, engine, current)) {
+            fs::rename(&prepared, &staging.folder)
+                .map_err(|source| Error::File(FileError { action: "rename", path: prepared, source }))?;
+            staging.placed.clone_from(&staging.known);
+        } else {
+            make_folders(&staging.folder, engine)?;
         }
+        make_folder(&staging.scratch)?;
         Ok(staging)
     }
 
@@ -320,25 +357,38 @@ impl Staging {
         file.write_all(content).map_err(fail)
     }
 
-    /// Makes what was written so far durable.
-    pub(super) fn flush(&self) -> Result<(), Error> {
+    /// What is said of the hosts, as it is to be written. The work of a moment where they are many, and with no need of a file.
+    pub(super) fn index(&self) -> Result<Vec<u8>, Error> {
+        #[derive(Serialize)]
+        struct Index<'a> {
+            hosts: &'a BTreeMap<HostName, Arc<Entry>>,
+            sources: &'a BTreeMap<HostName, Source>,
+        }
+        self.serialized(INDEX, &Index { hosts: &self.placed, sources: &self.sources })
+    }
+
+    /// Makes everything so far durable.
+    pub(super) fn sync(&self) -> Result<(), Error> {
         let sync =
             |source: io::Error| Error::File(FileError { action: "sync", path: self.folder.clone(), source });
         let staged = File::open(&self.folder).map_err(sync)?;
         rustix::fs::syncfs(&staged).map_err(|error| sync(error.into()))
     }
 
-    /// Makes the set durable and gives it a number.
-    pub(super) fn finish(&self, manifest: &Manifest, target: &dyn Engine) -> Result<(), Error> {
+    fn serialized(&self, name: &str, document: &impl Serialize) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(document).map_err(|error| {
+            Error::File(FileError { action: "write", path: self.folder.join(name), source: error.into() })
+        })
+    }
+
+    /// Makes the set durable, with its [index](Self::index), and gives it a number.
+    pub(super) fn finish(&self, manifest: &Manifest, index: &[u8], target: &dyn Engine) -> Result<(), Error> {
         let folder = self.generations.join(manifest.generation.to_string());
         let entry = target.entry(&folder.join(self.engine));
         self.write(&Path::new(ENTRY).join(&entry.path), entry.text.as_bytes(), 0o644)?;
-        let path = self.folder.join("manifest.json");
-        let bytes = serde_json::to_vec(manifest).map_err(|error| {
-            Error::File(FileError { action: "write", path: path.clone(), source: error.into() })
-        })?;
-        self.write(&path, &bytes, 0o640)?;
-        self.flush()?;
+        self.write(Path::new(INDEX), index, 0o640)?;
+        self.write(Path::new(MANIFEST), &self.serialized(MANIFEST, manifest)?, 0o640)?;
+        self.sync()?;
         fs::rename(&self.folder, &folder)
             .and_then(|()| durable::sync_folder(&self.generations))
             .map_err(|source| Error::File(FileError { action: "make", path: folder, source }))
@@ -352,7 +402,58 @@ impl Staging {
 
 /// A host's document for the checking program, within a generation.
 fn document(name: &HostName) -> PathBuf {
-    Path::new("published").join(format!("{name}.json"))
+    Path::new(DOCUMENTS).join(format!("{name}.json"))
+}
+
+/// Makes the folders of a set.
+fn make_folders(set: &Path, engine: &str) -> Result<(), Error> {
+    for folder in [&set.join(engine).join(HOSTS), &set.join(DOCUMENTS), &set.join(ENTRY)] {
+        make_folder(folder)?;
+    }
+    Ok(())
+}
+
+/// The folder as which the next set begins, if it is whole.
+fn prepared(generations: &Path, engine: &str, current: &Manifest) -> Option<PathBuf> {
+    let folder = generations.join(format!("{NEXT}{}", current.generation));
+    let is_whole = [folder.join(engine).join(HOSTS), folder.join(DOCUMENTS)]
+        .iter()
+        .all(|folder| fs::read_dir(folder).is_ok_and(|entries| entries.count() == current.hosts.len()));
+    is_whole.then_some(folder)
+}
+
+/// Makes the folder as which the next set begins, unless there is one. Where that fails, the next publish takes a moment
+/// longer, and what is left here goes with the next [`prune`].
+pub(super) fn prepare(paths: &Paths, engine: &str, current: &Manifest) {
+    let generations = paths.generations();
+    if prepared(&generations, engine, current).is_some() {
+        return;
+    }
+    let folder = generations.join(PREPARING);
+    let set = generations.join(current.generation.to_string());
+    let link = |path: &Path| fs::hard_link(set.join(path), folder.join(path));
+    let linked = make_folders(&folder, engine).is_ok()
+        && current.hosts.par_iter().all(|(name, entry)| {
+            link(&Path::new(engine).join(&entry.path)).and_then(|()| link(&document(name))).is_ok()
+        });
+    if linked {
+        let _ = fs::rename(&folder, generations.join(format!("{NEXT}{}", current.generation)));
+    }
+}
+
+/// Removes what next sets would have begun as, but for the current generation's.
+fn discard_prepared(generations: &Path, current: Option<u64>) -> Result<(), Error> {
+    let fail = |source| Error::File(FileError { action: "read", path: generations.to_owned(), source });
+    for entry in fs::read_dir(generations).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name();
+        let wanted =
+            |name: &str| name.strip_prefix(NEXT).is_some_and(|number| number.parse().ok() == current);
+        if name.to_str().is_some_and(|name| name.starts_with(PREPARING) && !wanted(name)) {
+            remove_folder(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn make_folder(path: &Path) -> Result<(), Error> {
@@ -439,6 +540,7 @@ pub(super) fn note_taken(paths: &Paths, generation: u64) {
 pub(super) fn prune(paths: &Paths) -> Result<(), Error> {
     discard(&paths.generations())?;
     let current = current_number(paths);
+    discard_prepared(&paths.generations(), current)?;
     let numbers = numbers(paths)?;
     let old = numbers.len().saturating_sub(KEPT);
     for number in numbers.into_iter().take(old).filter(|number| Some(*number) != current) {

@@ -45,6 +45,8 @@ pub(super) struct Trial<'a> {
     trimmed: BTreeMap<HostName, Watched>,
     /// Groups that the administrator defines.
     foreign_groups: BTreeSet<String>,
+    /// What is said of the hosts of the set that was last tried.
+    index: Vec<u8>,
     /// What is to be said of hosts that are not simply published.
     notes: BTreeMap<HostName, Note>,
 }
@@ -52,6 +54,8 @@ pub(super) struct Trial<'a> {
 /// What is to be said of a set that the engine accepts.
 #[derive(Debug)]
 pub(super) struct Settled {
+    /// What is said of the hosts in it.
+    pub index: Vec<u8>,
     /// Of hosts that are not simply published.
     pub notes: BTreeMap<HostName, Note>,
     /// The hosts with problems that nobody would be told of.
@@ -107,8 +111,8 @@ impl<'a> Trial<'a> {
         for name in &held {
             new.extend(old.get(name).map(|piece| (name.clone(), piece.clone())));
         }
-        let (trimmed, foreign_groups) = (BTreeMap::new(), BTreeSet::new());
-        Self { paths, target, staging, reader, old, new, held, trimmed, foreign_groups, notes: kept }
+        let (trimmed, foreign_groups, index) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        Self { paths, target, staging, reader, old, new, held, trimmed, foreign_groups, index, notes: kept }
     }
 
     /// Leaves the staging folder with a set that the engine accepts.
@@ -139,7 +143,7 @@ impl<'a> Trial<'a> {
                             .is_some_and(|there| entry.services.keys().all(|service| there.contains(service)))
                     })
                 });
-                return Ok(Settled { notes: self.notes, unheard, left_out });
+                return Ok(Settled { index: self.index, notes: self.notes, unheard, left_out });
             }
             self.blame_administrator(&(&all - &refused), &verdict)?;
             let found = self.refused(&(&all - &refused), &verdict)?;
@@ -197,14 +201,15 @@ impl<'a> Trial<'a> {
         for File { path, text } in target.render_shared(&groups)? {
             self.staging.share(&path, &text)?;
         }
-        // What is accepted has to be durable anyway, and the disk has nothing else to do meanwhile.
+        // What is accepted has to be durable and listed anyway, and nothing else is to be done meanwhile. No file is
+        // written there: the engine may be asked by root.
         let staging = &*self.staging;
-        let (verdict, flushed) = thread::scope(|scope| {
-            let flushing = scope.spawn(|| staging.flush());
+        let (verdict, prepared) = thread::scope(|scope| {
+            let preparing = scope.spawn(|| staging.sync().and_then(|()| staging.index()));
             let verdict = target.verify(Some(&staging.engine_folder()), staging.scratch());
-            (verdict, flushing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            (verdict, preparing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        flushed?;
+        self.index = prepared?;
         Ok(verdict?)
     }
 

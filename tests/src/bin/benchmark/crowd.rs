@@ -1,5 +1,5 @@
 //! Sessions: what one costs the server, and a thousand at once. Beside them, the same client's sessions at an sshd of the
-//! same settings, whose forced command is `true`.
+//! same settings, whose forced command is `true`; or, where the client comes again until it has an answer, `cat` of one.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -26,8 +26,13 @@ const CROWD: usize = 1_000;
 /// How many sessions are measured one after the other, and how many times.
 const SESSIONS: usize = 100;
 const ROUNDS: usize = 3;
+/// How long a host of a crowd comes again until it has got in.
+const WAIT: &[&str] = &["--wait", "600s"];
 
-/// An sshd that lets the same keys in as the endpoint and does nothing for them.
+/// What satisfies a client.
+const REPLY: &str = r#"{"version":1,"enrolment":"approved"}"#;
+
+/// An sshd that lets the same keys in as the endpoint and does next to nothing for them.
 struct Bare {
     process: Process,
     address: SocketAddr,
@@ -35,7 +40,7 @@ struct Bare {
 
 impl Bare {
     /// With the endpoint's settings and host key, and a file of keys in place of our command.
-    fn start(site: &Site, hosts: &[Host]) -> Result<Self> {
+    fn start(site: &Site, hosts: &[Host], name: &str, forced: &str) -> Result<Self> {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let address = SocketAddr::new(address, free_port(address)?);
         let mut keys = String::new();
@@ -43,10 +48,11 @@ impl Bare {
             let key = host.root().join("var/lib/auto-monitor/id_ed25519");
             let key = Command::new("ssh-keygen").arg("-yf").arg(key).stdin(Stdio::null()).output()?;
             let key = String::from_utf8(key.stdout)?;
-            let _ = writeln!(keys, "restrict,command=\"true\" {}", key.trim());
+            let _ = writeln!(keys, "restrict,command=\"{forced}\" {}", key.trim());
         }
         let folder = site.folder();
-        let (keys_file, file) = (folder.join("bare_keys"), folder.join("bare_sshd_config"));
+        let (keys_file, file) =
+            (folder.join(format!("{name}_keys")), folder.join(format!("{name}_sshd_config")));
         fs::write(&keys_file, keys)?;
         let ours = fs::read_to_string(site.root().join(STATE_DIR).join("endpoint/sshd_config"))?;
         let mut text =
@@ -58,8 +64,12 @@ impl Bare {
         }
         fs::write(&file, text)?;
         let arguments = ["-D", "-e", "-f", &file.display().to_string()];
-        let mut process =
-            Process::start("sshd", Path::new("/usr/sbin/sshd"), &arguments, &folder.join("bare.log"))?;
+        let mut process = Process::start(
+            "sshd",
+            Path::new("/usr/sbin/sshd"),
+            &arguments,
+            &folder.join(format!("{name}.log")),
+        )?;
         wait_until_it_listens(&mut process, address)?;
         Ok(Self { process, address })
     }
@@ -74,10 +84,10 @@ fn processor(id: u32) -> Result<Duration> {
     Ok(Duration::from_secs(fields.iter().sum()) / u32::try_from(rustix::param::clock_ticks_per_second())?)
 }
 
-/// A host's client.
-fn register(program: &Path, root: &Path) -> Result<Child> {
+/// A host's client, which tries again where it has to wait.
+fn register(program: &Path, root: &Path, wait: &[&str]) -> Result<Child> {
     let mut command = Command::new(program);
-    command.arg("--root").arg(root).args(["register", "--wait", "600s"]);
+    command.arg("--root").arg(root).arg("register").args(wait);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().context("cannot run auto-monitor")
 }
@@ -119,7 +129,7 @@ fn crowd(site: &Site, count: usize) -> Result<Vec<Host>> {
     }
     for some in hosts.chunks(20) {
         let running: Vec<Child> =
-            some.iter().map(|host| register(&program, host.root())).collect::<Result<_>>()?;
+            some.iter().map(|host| register(&program, host.root(), WAIT)).collect::<Result<_>>()?;
         for mut one in running {
             let status = one.wait()?;
             ensure!(status.success(), "a host of the crowd was not let in: {status}");
@@ -138,24 +148,31 @@ pub fn sessions(site: &mut Site) -> Result<Vec<Outcome>> {
     let hosts = crowd(site, CROWD)?;
     site.start_publisher()?;
     watched(site, "\"openssh-server\":")?;
-    let bare = Bare::start(site, &hosts)?;
+    let bare = Bare::start(site, &hosts, "true", "true")?;
+    let reply = site.folder().join("reply.json");
+    fs::write(&reply, REPLY)?;
+    let answering = Bare::start(site, &hosts, "cat", &format!("cat {}", reply.display()))?;
     let endpoint = site.endpoint()?;
     let user = endpoint.split('@').next().context("an endpoint has a user")?;
-    let (bare_endpoint, fingerprint) = (format!("{user}@{}", bare.address), site.fingerprint()?);
-    let twins: Vec<PathBuf> =
-        hosts.iter().map(|host| twin(host, &bare_endpoint, &fingerprint)).collect::<Result<_>>()?;
+    let fingerprint = site.fingerprint()?;
+    let twins = |bare: &Bare| {
+        let endpoint = format!("{user}@{}", bare.address);
+        hosts.iter().map(|host| twin(host, &endpoint, &fingerprint)).collect::<Result<Vec<PathBuf>>>()
+    };
+    let twins_of_bare = twins(&bare)?;
     let program = Installed::find()?.program("auto-monitor");
     let roots: Vec<&Path> = hosts.iter().map(Host::root).collect();
-    let bare_roots: Vec<&Path> = twins.iter().map(PathBuf::as_path).collect();
+    let bare_roots: Vec<&Path> = twins_of_bare.iter().map(PathBuf::as_path).collect();
 
     let mut outcomes = vec![unchanged(site, &bare, &program, &roots, &bare_roots)?];
+    twins(&answering)?;
     for (number, host) in hosts.iter().enumerate() {
         host.define("more.conf", &format!("[more]\ntype = tcp\nport = {}\n", 2000 + number))?;
     }
     let before = generation(site)?;
-    let first = all_at_once(&program, &bare_roots, &[0, 1, 3])?;
-    let ours = all_at_once(&program, &roots, &[0])?;
-    let then = all_at_once(&program, &bare_roots, &[0, 1, 3])?;
+    let first = all_at_once(&program, &bare_roots)?;
+    let ours = all_at_once(&program, &roots)?;
+    let then = all_at_once(&program, &bare_roots)?;
     watched(site, "\"more\":")?;
     let publishes = generation(site)? - before;
     let theirs = (first + then) / 2;
@@ -163,7 +180,7 @@ pub fn sessions(site: &mut Site) -> Result<Vec<Outcome>> {
         what: "1,000 hosts register a change at once",
         unit: Unit::Seconds,
         ours: ours.as_secs_f64(),
-        peer: Some(("the same at an sshd that runs `true`", theirs.as_secs_f64())),
+        peer: Some(("the same at an sshd that runs `cat`", theirs.as_secs_f64())),
         // A throughput of 0.8.
         bound: Bound::Ratio(1.0 / 0.8),
     });
@@ -190,10 +207,10 @@ fn unchanged(
     for round in 0..ROUNDS {
         let before = (processor(endpoint)?, processor(bare.process.id())?);
         for at in round * SESSIONS..(round + 1) * SESSIONS {
-            let status = register(program, roots[at])?.wait()?;
+            let status = register(program, roots[at], &[])?.wait()?;
             ensure!(status.success(), "an unchanged registration ended with {status}");
             // Told nothing by that server, it ends otherwise.
-            register(program, bare_roots[at])?.wait()?;
+            register(program, bare_roots[at], &[])?.wait()?;
         }
         let each = |from: Duration, to: Duration| {
             to.saturating_sub(from).as_secs_f64() * 1000.0 / f64::from(u32::try_from(SESSIONS).unwrap_or(1))
@@ -211,16 +228,14 @@ fn unchanged(
     })
 }
 
-/// All of them start at once; each must end with one of these statuses.
-fn all_at_once(program: &Path, roots: &[&Path], statuses: &[i32]) -> Result<Duration> {
+/// All of them start at once; each must be told that it is registered.
+fn all_at_once(program: &Path, roots: &[&Path]) -> Result<Duration> {
     let began = Instant::now();
-    let running: Vec<Child> = roots.iter().map(|root| register(program, root)).collect::<Result<_>>()?;
+    let running: Vec<Child> =
+        roots.iter().map(|root| register(program, root, WAIT)).collect::<Result<_>>()?;
     for mut one in running {
         let status = one.wait()?;
-        ensure!(
-            status.code().is_some_and(|code| statuses.contains(&code)),
-            "a host of the crowd ended with {status}"
-        );
+        ensure!(status.success(), "a host of the crowd ended with {status}");
     }
     Ok(began.elapsed())
 }
@@ -238,7 +253,7 @@ fn generation(site: &Site) -> Result<u32> {
 /// Waits until something stands once for each host of the crowd in what is published.
 fn watched(site: &Site, what: &str) -> Result<()> {
     wait_for(&format!("{what} of {CROWD} hosts is published"), Duration::from_secs(120), || {
-        let text = fs::read_to_string(current(site).join("manifest.json")).unwrap_or_default();
+        let text = fs::read_to_string(current(site).join("hosts.json")).unwrap_or_default();
         let there = text.matches(what).count();
         Ok(if there == CROWD { Ok(()) } else { Err(there.to_string()) })
     })
