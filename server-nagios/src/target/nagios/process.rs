@@ -292,7 +292,12 @@ mod tests {
         fs::create_dir(&lock).unwrap();
         let configuration = folder.join("nagios.cfg");
         fs::write(&configuration, format!("lock_file={}\n", lock.display())).unwrap();
-        Process { program: "/usr/sbin/nagios4".into(), configuration, reload_command: None, patience: Duration::from_secs(30) }
+        Process {
+            program: "/usr/sbin/nagios4".into(),
+            configuration,
+            reload_command: None,
+            patience: Duration::from_secs(30),
+        }
     }
 
     #[test]
@@ -393,7 +398,12 @@ mod tests {
         let [cache, lock] = ["nagios.cache", "nagios.pid"].map(|name| folder.path().join(name));
         let text = format!("object_cache_file={}\nlock_file={}\n", cache.display(), lock.display());
         fs::write(&configuration, text).unwrap();
-        let nagios = Process { program: "/usr/sbin/nagios4".into(), configuration, reload_command: None, patience: Duration::from_secs(30) };
+        let nagios = Process {
+            program: "/usr/sbin/nagios4".into(),
+            configuration,
+            reload_command: None,
+            patience: Duration::from_secs(30),
+        };
         let mut forgetful = pretended(&nagios, &[], &script);
         fs::write(lock, forgetful.id().to_string()).unwrap();
         assert_eq!(nagios.reload(mark), Activation::Confirmed);
