@@ -304,8 +304,11 @@ fn sets_that_nagios_does_not_take_do_not_pile_up() {
         site.refused();
     }
     // The newest five, one that is in force, and the last one.
-    let kept = fs::read_dir(site.paths.generations()).unwrap().count();
-    assert!(kept <= 7, "{kept} sets");
+    let mut kept: Vec<_> =
+        fs::read_dir(site.paths.generations()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    // In which Nagios wrote while it judged, and will again.
+    kept.retain(|name| name != ".scratch");
+    assert!(kept.len() <= 7, "{kept:?}");
 }
 
 #[test]
