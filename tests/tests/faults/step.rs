@@ -68,8 +68,9 @@ const LOOKS: &[&str] = &[
     "readlink",
     "readlinkat",
 ];
-/// The seconds after which a program is taken to hang.
-const SECONDS: &str = "100";
+/// The seconds after which a program is taken to hang. A publish waits 30 s for Nagios, and once more for the set before; the rest is
+/// for a machine that has more to do.
+const SECONDS: &str = "300";
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +193,8 @@ pub fn slowly(folder: &Path, command: &Command, input: &[u8]) -> Result<(Run, us
 fn play(folder: &Path, scene: &mut impl Scene, fault: Fault, at: Option<(&str, usize)>) -> Result<Run> {
     let (command, input) = scene.prepare()?;
     let injection = at.map(|(call, nth)| format!("inject={call}:{}:when={nth}", fault.injection()));
-    let run = trace(folder, &command, &input, fault, injection.as_slice())?;
+    let run = trace(folder, &command, &input, fault, injection.as_slice())
+        .with_context(|| format!("{} at {at:?}", fault.name()))?;
     let about = || match (&run.struck, at) {
         (Some(call), Some((name, nth))) => {
             let (what, how) = (fault.name(), run.status);
