@@ -229,6 +229,12 @@ pub enum EngineError {
         /// How long it ran.
         after: Duration,
     },
+    /// The engine's check was ended by somebody else.
+    #[error("{} was killed while it checked the configuration; is there too little memory?", program.display())]
+    Killed {
+        /// The program.
+        program: PathBuf,
+    },
     /// The engine does not look where we publish.
     #[error("{reason}")]
     NotIncluded {

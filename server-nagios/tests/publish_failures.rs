@@ -297,6 +297,21 @@ fn leftovers_of_a_killed_publish_are_no_obstacle() {
 }
 
 #[test]
+fn a_verification_that_is_killed_blames_nobody() {
+    let mut site = site();
+    let well = site.configuration.nagios.clone();
+    let killed = site.root().join("nagios-killed");
+    fs::write(&killed, "#!/bin/sh\nkill -KILL $$\n").unwrap();
+    fs::set_permissions(&killed, fs::Permissions::from_mode(0o755)).unwrap();
+    site.configuration.nagios = killed;
+    let error = site.publish().unwrap_err();
+    assert!(error.may_pass(), "{error}");
+    assert!(error.to_string().contains("was killed while it checked the configuration"), "{error}");
+    site.configuration.nagios = well;
+    assert_eq!(site.published().hosts, 2);
+}
+
+#[test]
 fn sets_that_nagios_does_not_take_do_not_pile_up() {
     let mut site = site();
     site.configuration.reload_command = Some("false".to_owned());

@@ -12,9 +12,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use super::main_file::MainFile;
 use crate::durable::FileError;
@@ -39,6 +42,8 @@ const REDIRECTED: [(&str, &str); 13] = [
 const PRECACHE: &str = "objects.precache";
 /// What the names of the mirrors begin with; a number follows.
 const MIRROR: &str = "mirror-";
+/// The signals that come from somebody else: the kernel where memory is short, or a person.
+const FROM_OUTSIDE: [Signal; 4] = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP];
 /// The name of [`entry`].
 pub(super) const ENTRY_FILE: &str = "auto-monitor.cfg";
 const COMMAND_NAME: &str = "command_name";
@@ -133,6 +138,11 @@ impl Verification<'_> {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
+        // That is no refusal, for which a host or the administrator would be blamed. A configuration that Nagios crashes at is one.
+        if status.signal().is_some_and(|signal| FROM_OUTSIDE.iter().any(|outside| outside.as_raw() == signal))
+        {
+            return Err(EngineError::Killed { program: self.program.clone() });
+        }
         let text = fs::read(&output)
             .map_err(|source| EngineError::File(FileError { action: "read", path: output, source }))?;
         Ok(Output { success: status.success(), text: String::from_utf8_lossy(&text).into_owned() })
