@@ -53,6 +53,11 @@ impl Role {
         matches!(self, Self::Endpoint | Self::Publisher | Self::Nagios)
     }
 
+    /// Whether it runs only while somebody says something, or something is published.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Client | Self::Connection | Self::Session | Self::Verification)
+    }
+
     /// Whether it is killed. Nobody starts anew what ends overdue connections: it comes and goes with its sshd.
     fn is_prey(self) -> bool {
         self != Self::Overdue
