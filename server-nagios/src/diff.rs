@@ -22,8 +22,7 @@ use crate::publish::generation::{Entry, Manifest, Origin, Piece};
 use crate::publish::inputs::{Reader, Wish};
 use crate::publish::stations::{CURRENT, routed};
 use crate::publish::{guard, trial};
-use crate::target::nagios::Nagios;
-use crate::target::{Engine, File, Group, Routed, STATIONS, StationKind, Target};
+use crate::target::{self, File, Group, Routed, STATIONS, StationKind};
 use crate::{Context, cli};
 
 /// A difference.
@@ -65,10 +64,10 @@ pub fn diff(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
 fn differences(context: &Context) -> anyhow::Result<Vec<Difference>> {
     let paths = &context.paths;
     let configuration = context.configuration()?;
-    let target = Nagios::new(paths, &configuration)?;
+    let target = target::engine(paths, &configuration)?;
     let current = Manifest::current(paths)?.unwrap_or_default();
     let inputs = Reader::new(paths, &configuration)?
-        .all(SystemTime::now(), None, |watched| Ok(trial::render(&target, watched)?))?;
+        .all(SystemTime::now(), None, |watched| Ok(trial::render(&*target, watched)?))?;
     let held = guard::held(&inputs, &current);
     let names: BTreeSet<&HostName> = current.hosts.keys().chain(inputs.hosts.keys()).collect();
     let mut differences = Vec::new();

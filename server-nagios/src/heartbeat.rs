@@ -16,8 +16,7 @@ use std::time::Duration;
 use monitoring_info::alert::OUTPUT_MAX;
 
 use crate::publish::generation::{self, Manifest};
-use crate::target::nagios::Nagios;
-use crate::target::{Engine, Outlook, Problem, Running, Subject, Target as _, mauve};
+use crate::target::{self, Engine, Outlook, Problem, Running, Subject, mauve};
 use crate::{BAD_NEWS, Context};
 
 /// For how long what is watched no longer is told of, since datagrams are lost.
@@ -35,8 +34,8 @@ pub fn heartbeat(context: &Context) -> anyhow::Result<ExitCode> {
         anstream::eprintln!("There is no [mauve] in server.conf, so nobody waits for a heartbeat.");
         return Ok(ExitCode::SUCCESS);
     };
-    let engine = Nagios::new(&context.paths, &configuration)?;
-    let outlook = match alive(&engine) {
+    let engine = target::engine(&context.paths, &configuration)?;
+    let outlook = match alive(&*engine) {
         Ok(outlook) => outlook,
         Err(reason) => {
             anstream::eprintln!("{reason}, so no heartbeat is sent");

@@ -29,8 +29,7 @@ use crate::enrolment::Ledger;
 use crate::paths::Paths;
 use crate::publication::{self, Note};
 use crate::registry::{self, Withdrawn};
-use crate::target::nagios::Nagios;
-use crate::target::{Activation, Engine, EngineError, Fault, Running, Target, TemplateError};
+use crate::target::{self, Activation, Engine, EngineError, Fault, Running, Target, TemplateError};
 
 mod command;
 pub(crate) mod generation;
@@ -185,29 +184,29 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     let _lock = lock(paths)?;
 
     // Twice: the first tells which files count, the second reads them after their states were taken.
-    let files = inputs::file_states(&Nagios::new(paths, configuration)?);
-    let target = Nagios::new(paths, configuration)?;
+    let files = inputs::file_states(&*target::engine(paths, configuration)?);
+    let target = &*target::engine(paths, configuration)?;
     let current = Manifest::current(paths)?;
     let shared = target.render_shared(&BTreeSet::new())?;
     let basis = inputs::basis(&files, &shared, configuration);
     let known = current.as_ref().filter(|manifest| manifest.basis == basis);
     let reader = Reader::new(paths, configuration)?;
     let mut inputs =
-        reader.all(SystemTime::now(), known, |watched| Ok(Some(trial::render(&target, watched)?)))?;
+        reader.all(SystemTime::now(), known, |watched| Ok(Some(trial::render(target, watched)?)))?;
     let is_published =
         |name: &HostName| current.as_ref().is_some_and(|manifest| manifest.hosts.contains_key(name));
     let digest = inputs.digest(&files, &shared, configuration, known, is_published);
     let any = inputs.hosts.values().any(|wish| matches!(wish, Wish::Watched(_) | Wish::Unchanged));
     match &current {
-        None if !any => return Ok(summary(&target, None, false)),
+        None if !any => return Ok(summary(target, None, false)),
         Some(manifest)
             if manifest.inputs == digest && !confirm_removal && !vanished_is_new(manifest, &inputs) =>
         {
             target.include().map_err(Error::NotIncluded)?;
             // A process that was killed after the swap has come to neither of these.
-            catch_up(paths, &target, manifest)?;
-            let leftovers = tidy(paths, &target, manifest, &inputs);
-            let mut published = Published { leftovers, ..summary(&target, Some(manifest), false) };
+            catch_up(paths, target, manifest)?;
+            let leftovers = tidy(paths, target, manifest, &inputs);
+            let mut published = Published { leftovers, ..summary(target, Some(manifest), false) };
             if let Running::No { reason } = target.running() {
                 let engine = target.title();
                 published.warnings.insert(
@@ -226,7 +225,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     let sources = inputs.sources(known);
     let mut staging = Staging::begin(paths, target.name(), current.as_ref(), sources.clone())?;
     let Settled { index, notes, unheard, left_out } =
-        match settle(paths, &target, &mut staging, &reader, current.as_ref(), &mut inputs, confirm_removal) {
+        match settle(paths, target, &mut staging, &reader, current.as_ref(), &mut inputs, confirm_removal) {
             Ok(settled) => settled,
             Err(error) => {
                 // The next publish removes it too; what went wrong is worth more than that this also did.
@@ -258,10 +257,10 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         unheard,
         left_out,
     };
-    staging.finish(&manifest, &index, &target)?;
-    swap(paths, &target, &manifest)?;
-    let leftovers = tidy(paths, &target, &manifest, &inputs);
-    Ok(Published { leftovers, ..summary(&target, Some(&manifest), true) })
+    staging.finish(&manifest, &index, target)?;
+    swap(paths, target, &manifest)?;
+    let leftovers = tidy(paths, target, &manifest, &inputs);
+    Ok(Published { leftovers, ..summary(target, Some(&manifest), true) })
 }
 
 /// Waits until nobody else publishes.

@@ -16,8 +16,7 @@ use crate::publish::inputs::{self, Reader, Wish};
 use crate::publish::stations::Outcome;
 use crate::publish::{self, LastPublish, few};
 use crate::table::{ago, count};
-use crate::target::nagios::Nagios;
-use crate::target::{Engine, Running};
+use crate::target::{self, Running};
 use crate::{BAD_NEWS, Context, cli, endpoint, enrolment, maintenance};
 
 /// The hosts of a standing that are named with their reasons.
@@ -67,7 +66,7 @@ impl Standings {
     fn gather(context: &Context) -> anyhow::Result<Self> {
         let paths = &context.paths;
         let configuration = context.configuration()?;
-        let target = Nagios::new(paths, &configuration)?;
+        let target = target::engine(paths, &configuration)?;
         let manifest = Manifest::current(paths)?;
         let now = SystemTime::now();
         let inputs = Reader::new(paths, &configuration)?.all(now, manifest.as_ref(), |_| Ok(()))?;
@@ -107,7 +106,7 @@ impl Standings {
         Ok(Self {
             warnings: manifest
                 .as_ref()
-                .map_or_else(Vec::new, |manifest| publish::warnings(&target, manifest)),
+                .map_or_else(Vec::new, |manifest| publish::warnings(&*target, manifest)),
             manifest,
             last: LastPublish::load(paths),
             running: target.running(),

@@ -280,6 +280,17 @@ pub enum Activation {
     },
 }
 
+/// The name of the engine.
+pub const ENGINE: &str = nagios::NAME;
+
+/// The engine, as the administrator has it.
+///
+/// # Errors
+/// A template does not work.
+pub fn engine(paths: &Paths, configuration: &Configuration) -> Result<Box<dyn Engine>, TemplateError> {
+    Ok(Box::new(nagios::Nagios::new(paths, configuration)?))
+}
+
 /// Why the engine would not hear of maintenance, as far as this user can tell.
 #[must_use]
 pub fn deaf(paths: &Paths, configuration: &Configuration) -> Option<String> {

@@ -27,8 +27,7 @@ use crate::durable;
 use crate::journal::Level;
 use crate::maintenance::downtimes::{self, Told};
 use crate::paths::Paths;
-use crate::target::nagios::{self, Nagios};
-use crate::target::{Engine, STATIONS};
+use crate::target::{self, ENGINE, STATIONS};
 
 /// How often everything is compared though nothing was heard of: for lost events, for hosts that expire, and for the
 /// engine's own configuration, which is not watched.
@@ -117,8 +116,7 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
 
 /// Tells the engine of maintenance; and says how long nothing more is to be told, or after which time to try again.
 fn settle(context: &Context, configuration: &Configuration, journal: &mut Journal) -> Duration {
-    let target =
-        || Nagios::new(&context.paths, configuration).ok().map(|nagios| Box::new(nagios) as Box<dyn Engine>);
+    let target = || target::engine(&context.paths, configuration).ok();
     let (told, outcome) = downtimes::settle(&context.paths, target);
     journal.maintenance(&told, outcome.as_ref().err());
     if outcome.is_ok() { RECONCILE } else { RETRY_MAX }
@@ -242,7 +240,7 @@ impl Watches {
         let folder = |path: &Path| path.parent().map(Path::to_owned);
         let administrator_s = [folder(&paths.configuration()), Some(paths.host_overrides())];
         let folders = own.into_iter().chain(administrator_s.into_iter().flatten());
-        let folders = folders.chain(paths.templates(nagios::NAME));
+        let folders = folders.chain(paths.templates(ENGINE));
         let stations = STATIONS.iter().flat_map(|kind| paths.templates(kind.name));
         let wanted = folders.chain(stations).collect();
         Ok(Self { watcher, wanted, watched: Vec::new() })
