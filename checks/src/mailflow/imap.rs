@@ -1,4 +1,4 @@
-//! The look into a mailbox by IMAP (RFC 9051, and RFC 3501 before it), with the crate `imap` behind a [`guard`].
+//! The look into a mailbox by IMAP (RFC 9051, and RFC 3501 before it), with the crate `imap` behind a `guard`.
 //!
 //! Nothing but our own mails is asked for, and only their two header fields: the server searches, twice at most. Nothing is
 //! marked as read (`BODY.PEEK`). What is removed is named by UIDs that the server gave for our search, and again with a token
