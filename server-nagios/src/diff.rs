@@ -161,7 +161,7 @@ fn of_station(
 fn rendered(piece: &Piece) -> String {
     match &piece.origin {
         Origin::Rendered { configuration, published } => {
-            with_settings(configuration.clone(), serde_json::from_slice(published).ok().as_ref())
+            with_settings(configuration.to_string(), serde_json::from_slice(published).ok().as_ref())
         }
         Origin::Current => String::new(),
     }

@@ -133,10 +133,10 @@ pub(crate) enum Origin {
     Current,
     /// Rendered just now.
     Rendered {
-        /// For the engine.
-        configuration: String,
+        /// For the engine. Boxed, because all of them are held at once, and a text grows by doubling.
+        configuration: Box<str>,
         /// For the checking program.
-        published: Vec<u8>,
+        published: Box<[u8]>,
     },
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn render(target: &dyn Engine, watched: &Watched) -> Result<Piece, Te
             definitions: watched.published.definitions.iter().map(|sent| sent.name.clone()).collect(),
             address: watched.host.address,
         }),
-        origin: Origin::Rendered { configuration: file.text, published },
+        origin: Origin::Rendered { configuration: file.text.into(), published: published.into() },
     })
 }
 

@@ -144,8 +144,9 @@ pub fn publish(folder: &Path) -> Result<Vec<Outcome>> {
             }
         }
         let (ours, theirs, whole) = (middle(ours), middle(theirs), middle(wholes));
+        // Nagios's own part does not grow in proportion.
         #[expect(clippy::cast_precision_loss, reason = "a few thousand hosts")]
-        each.push(ours / hosts as f64);
+        each.push((ours - theirs) / hosts as f64);
         outcomes.push(Outcome {
             what: match hosts {
                 SMALL => "publish 1,000 hosts, 10 definitions each",
@@ -189,10 +190,10 @@ pub fn publish(folder: &Path) -> Result<Vec<Outcome>> {
         }
     }
     outcomes.push(Outcome {
-        what: "publish, a host of 30,000",
+        what: "publish without Nagios's part, of 30,000 a host",
         unit: Unit::Milliseconds,
         ours: each[2] * 1000.0,
-        peer: Some(("a host of 1,000", each[0] * 1000.0)),
+        peer: Some(("of 1,000 a host", each[0] * 1000.0)),
         bound: Bound::Ratio(1.5),
     });
     outcomes.push(Outcome {
