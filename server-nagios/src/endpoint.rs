@@ -437,12 +437,16 @@ mod tests {
         assert_eq!(listening_port(line), Some(2929));
         assert_eq!(listening_port(&line.replace(" 0A ", " 01 ")), None, "connected");
         assert_eq!(listening_port("  sl  local_address rem_address   st tx_queue"), None);
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let configuration =
-            Configuration { listen: vec![listener.local_addr().unwrap()], ..Configuration::default() };
-        assert_eq!(listens(&configuration), Some(true));
-        drop(listener);
-        assert_eq!(listens(&configuration), Some(false));
+        let is_seen_to_come_and_go = || {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let configuration =
+                Configuration { listen: vec![listener.local_addr().unwrap()], ..Configuration::default() };
+            assert_eq!(listens(&configuration), Some(true));
+            drop(listener);
+            listens(&configuration) == Some(false)
+        };
+        // Another process may have taken the port at once.
+        assert!((0..5).any(|_| is_seen_to_come_and_go()));
     }
 
     #[test]

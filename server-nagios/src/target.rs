@@ -337,7 +337,10 @@ pub trait Engine: Target {
 
     /// The file by which the engine finds a set (a folder). It names that folder itself and not `current`, so that what
     /// is read while one generation takes another's place is one of them, and never some files of each.
-    fn entry(&self, set: &Path) -> File;
+    ///
+    /// # Errors
+    /// The set's files, which are at `there` until it is finished, cannot be listed.
+    fn entry(&self, there: &Path, set: &Path) -> io::Result<File>;
 
     /// What the engine calls a group.
     fn group_name(&self, group: &Group) -> String;

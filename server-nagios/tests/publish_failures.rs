@@ -59,7 +59,7 @@ fn a_template_that_gives_an_invalid_object() {
     );
     let told = site.refused();
     assert!(told.contains("refuses what") && told.contains("templates/nagios/host.cfg.hbs gives"), "{told}");
-    assert!(told.contains("hosts/web1.example.org.cfg:4: Invalid host object directive 'adress'"), "{told}");
+    assert!(told.contains("hosts/web2.example.org.cfg:4: Invalid host object directive 'adress'"), "{told}");
     unharmed(&site);
     site.remove(&format!("{TEMPLATES}/host.cfg.hbs"));
     site.write(&format!("{TEMPLATES}/base.cfg.hbs"), "# nothing\n");

@@ -384,7 +384,10 @@ impl Staging {
     /// Makes the set durable, with its [index](Self::index), and gives it a number.
     pub(super) fn finish(&self, manifest: &Manifest, index: &[u8], target: &dyn Engine) -> Result<(), Error> {
         let folder = self.generations.join(manifest.generation.to_string());
-        let entry = target.entry(&folder.join(self.engine));
+        let there = self.engine_folder();
+        let entry = target
+            .entry(&there, &folder.join(self.engine))
+            .map_err(|source| Error::File(FileError { action: "list", path: there, source }))?;
         self.write(&Path::new(ENTRY).join(&entry.path), entry.text.as_bytes(), 0o644)?;
         self.write(Path::new(INDEX), index, 0o640)?;
         self.write(Path::new(MANIFEST), &self.serialized(MANIFEST, manifest)?, 0o640)?;

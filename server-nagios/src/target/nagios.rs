@@ -2,7 +2,7 @@
 //!
 //! Every word of Nagios's is here, below here, or in `templates/nagios`. A set is `base.cfg`, `hostgroups.cfg` and
 //! `hosts/NAME.cfg`. Nagios reads it through a link in one of its `cfg_dir`s, which it descends, so that `nagios.cfg` is
-//! never edited. The link leads to a folder with one file, which has an `include_dir` of the set: Nagios opens
+//! never edited. The link leads to a folder with one file, which names all those of the set: Nagios opens
 //! that file once, whereas a link to the set itself would be followed anew for each file, and a swap meanwhile would
 //! give some files of each of two generations. A command in the same file, which nobody calls, says in Nagios's object cache
 //! which generation that was: that the cache is another one says only that Nagios has read something, which somebody else
@@ -298,8 +298,8 @@ impl Engine for Nagios {
         Ok(files)
     }
 
-    fn entry(&self, set: &Path) -> File {
-        verify::entry(set)
+    fn entry(&self, there: &Path, set: &Path) -> io::Result<File> {
+        verify::entry(there, set)
     }
 
     fn group_name(&self, group: &Group) -> String {
