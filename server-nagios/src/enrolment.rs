@@ -31,6 +31,7 @@ use jiff::{SignedDuration, Timestamp};
 use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::Enrolment;
+use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -221,14 +222,11 @@ fn documents(folder: &Path) -> Result<Vec<Key>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed("read", folder)(error)),
     };
-    let mut keys: Vec<Key> = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed("read", folder))?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            // It may have been decided about since the folder was read; then it is none.
-            keys.extend(load::<Key>(&path)?);
-        }
-    }
+    let entries: Vec<_> = entries.collect::<Result<_, _>>().map_err(failed("read", folder))?;
+    let keys = entries.into_par_iter().map(|entry| entry.path());
+    let keys = keys.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    // It may have been decided about since the folder was read; then it is none.
+    let mut keys: Vec<Key> = keys.filter_map(|path| load(&path).transpose()).collect::<Result<_, _>>()?;
     keys.sort_by_key(|key| (key.since, key.fingerprint));
     Ok(keys)
 }
@@ -293,24 +291,21 @@ pub fn holder(paths: &Paths, name: &HostName) -> Result<Option<Standing>, Error>
 /// The enrolment cannot be read.
 pub fn holders(paths: &Paths) -> Result<BTreeMap<HostName, Standing>, Error> {
     let folder = names_folder(paths);
-    let mut holders = BTreeMap::new();
-    for key in documents(&keys_folder(paths))? {
-        let file = key_file(Path::new(""), &key.fingerprint);
+    let is_holder = |key: &Key| {
         let target = fs::read_link(folder.join(key.name.as_str())).unwrap_or_default();
-        if target.file_name() != file.file_name() {
-            continue;
-        }
-        let verdict = key.decision.as_ref().map(|decision| decision.verdict);
-        let standing = match verdict {
+        target.file_name() == key_file(Path::new(""), &key.fingerprint).file_name()
+    };
+    let held = documents(&keys_folder(paths))?.into_par_iter().filter(is_holder).map(|key| {
+        let name = key.name.clone();
+        let standing = match key.decision.as_ref().map(|decision| decision.verdict) {
             Some(Verdict::Approved) => Standing::Approved(key),
             // In the middle of a decision, perhaps.
             _ => standing(paths, &key.fingerprint)?,
         };
-        if let Some(key) = standing.key() {
-            holders.insert(key.name.clone(), standing);
-        }
-    }
-    Ok(holders)
+        Ok((name, standing))
+    });
+    let held: Vec<_> = held.collect::<Result<_, Error>>()?;
+    Ok(held.into_iter().collect())
 }
 
 /// The keys that wait, the longest waiting first.

@@ -326,6 +326,7 @@ fn a_publish_that_is_killed_at_any_moment_harms_nothing() {
             "nagios/hosts/web0.example.org.cfg",
             "published/web0.example.org.json",
             "hosts.json",
+            "sources.json",
             "manifest.json",
         ] {
             assert!(fs::metadata(current.join(part)).unwrap().len() > 0, "{part} after {round}");

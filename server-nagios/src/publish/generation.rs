@@ -9,6 +9,7 @@
 //!     entry/              by which it finds it
 //!     published/          what the checking program reads
 //!     hosts.json          what is in it
+//!     sources.json        from what that was made
 //!     manifest.json       what is to be said of it
 //! current -> generations/N
 //! ```
@@ -56,8 +57,9 @@ const PREPARING: &str = ".next";
 const HOSTS: &str = "hosts";
 /// What the checking program reads.
 const DOCUMENTS: &str = "published";
-/// What is said of the hosts, which is most of the manifest.
-const INDEX: &str = "hosts.json";
+/// The hosts in a set, and what they were made from: most of the manifest, in two documents that are read side by side.
+const ENTRIES: &str = "hosts.json";
+const SOURCES: &str = "sources.json";
 /// The rest of it.
 const MANIFEST: &str = "manifest.json";
 
@@ -91,11 +93,11 @@ pub(crate) struct Manifest {
     pub left_out: BTreeSet<HostName>,
 }
 
-/// What a generation holds of hosts. It is told while the engine judges, before there is anything else to be said.
-#[derive(Deserialize)]
-struct Index {
-    hosts: BTreeMap<HostName, Arc<Entry>>,
-    sources: BTreeMap<HostName, Source>,
+/// What is said of the hosts of a set, as it is to be written.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    hosts: Vec<u8>,
+    sources: Vec<u8>,
 }
 
 /// A host in a generation.
@@ -149,15 +151,8 @@ impl Manifest {
     /// That of the generation in a folder.
     fn read(folder: &Path) -> Result<Option<Self>, Error> {
         let Some(manifest) = document_of::<Self>(folder, MANIFEST)? else { return Ok(None) };
-        let Some(Index { hosts, sources }) = document_of(folder, INDEX)? else {
-            let path = folder.join(INDEX);
-            return Err(Error::File(FileError {
-                action: "read",
-                path,
-                source: io::ErrorKind::NotFound.into(),
-            }));
-        };
-        Ok(Some(Self { hosts, sources, ..manifest }))
+        let (hosts, sources) = rayon::join(|| part(folder, ENTRIES), || part(folder, SOURCES));
+        Ok(Some(Self { hosts: hosts?, sources: sources?, ..manifest }))
     }
 
     /// What a host was made from that is published as it wants to be, and of which nothing else is to be said.
@@ -191,6 +186,14 @@ fn document_of<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::File(FileError { action: "read", path, source })),
     }
+}
+
+/// A document that is there wherever there is a manifest.
+fn part<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<T, Error> {
+    document_of(folder, name)?.ok_or_else(|| {
+        let path = folder.join(name);
+        Error::File(FileError { action: "read", path, source: io::ErrorKind::NotFound.into() })
+    })
 }
 
 /// What was watched by the generations that are still kept, and is not by the current one, if that is younger than this.
@@ -357,14 +360,12 @@ impl Staging {
         file.write_all(content).map_err(fail)
     }
 
-    /// What is said of the hosts, as it is to be written. The work of a moment where they are many, and with no need of a file.
-    pub(super) fn index(&self) -> Result<Vec<u8>, Error> {
-        #[derive(Serialize)]
-        struct Index<'a> {
-            hosts: &'a BTreeMap<HostName, Arc<Entry>>,
-            sources: &'a BTreeMap<HostName, Source>,
-        }
-        self.serialized(INDEX, &Index { hosts: &self.placed, sources: &self.sources })
+    /// What is said of the hosts. The work of a moment where they are many, and with no need of a file.
+    pub(super) fn index(&self) -> Result<Index, Error> {
+        Ok(Index {
+            hosts: self.serialized(ENTRIES, &self.placed)?,
+            sources: self.serialized(SOURCES, &self.sources)?,
+        })
     }
 
     /// Makes everything so far durable.
@@ -382,14 +383,20 @@ impl Staging {
     }
 
     /// Makes the set durable, with its [index](Self::index), and gives it a number.
-    pub(super) fn finish(&self, manifest: &Manifest, index: &[u8], target: &dyn Engine) -> Result<(), Error> {
+    pub(super) fn finish(
+        &self,
+        manifest: &Manifest,
+        index: &Index,
+        target: &dyn Engine,
+    ) -> Result<(), Error> {
         let folder = self.generations.join(manifest.generation.to_string());
         let there = self.engine_folder();
         let entry = target
             .entry(&there, &folder.join(self.engine))
             .map_err(|source| Error::File(FileError { action: "list", path: there, source }))?;
         self.write(&Path::new(ENTRY).join(&entry.path), entry.text.as_bytes(), 0o644)?;
-        self.write(Path::new(INDEX), index, 0o640)?;
+        self.write(Path::new(ENTRIES), &index.hosts, 0o640)?;
+        self.write(Path::new(SOURCES), &index.sources, 0o640)?;
         self.write(Path::new(MANIFEST), &self.serialized(MANIFEST, manifest)?, 0o640)?;
         self.sync()?;
         fs::rename(&self.folder, &folder)

@@ -16,7 +16,7 @@ use monitoring_info::registration::{Publication, Standing};
 use sha2::{Digest, Sha256};
 
 use super::Error;
-use super::generation::{Entry, Origin, Piece, Staging};
+use super::generation::{Entry, Index, Origin, Piece, Staging};
 use super::inputs::{Reader, Watched};
 use crate::administrator::HostOverride;
 use crate::paths::Paths;
@@ -46,7 +46,7 @@ pub(super) struct Trial<'a> {
     /// Groups that the administrator defines.
     foreign_groups: BTreeSet<String>,
     /// What is said of the hosts of the set that was last tried.
-    index: Vec<u8>,
+    index: Index,
     /// What is to be said of hosts that are not simply published.
     notes: BTreeMap<HostName, Note>,
 }
@@ -55,7 +55,7 @@ pub(super) struct Trial<'a> {
 #[derive(Debug)]
 pub(super) struct Settled {
     /// What is said of the hosts in it.
-    pub index: Vec<u8>,
+    pub index: Index,
     /// Of hosts that are not simply published.
     pub notes: BTreeMap<HostName, Note>,
     /// The hosts with problems that nobody would be told of.
@@ -111,7 +111,7 @@ impl<'a> Trial<'a> {
         for name in &held {
             new.extend(old.get(name).map(|piece| (name.clone(), piece.clone())));
         }
-        let (trimmed, foreign_groups, index) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        let (trimmed, foreign_groups, index) = (BTreeMap::new(), BTreeSet::new(), Index::default());
         Self { paths, target, staging, reader, old, new, held, trimmed, foreign_groups, index, notes: kept }
     }
 
