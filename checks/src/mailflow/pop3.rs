@@ -40,8 +40,9 @@ pub fn look_into(
     log_in(dialogue, account, capabilities.as_deref())?;
     dialogue.stage("counting the mails");
     let count = count(&command(dialogue, "STAT")?)?;
-    let pipelining = capabilities.is_some_and(|has| has.iter().any(|name| name == "PIPELINING"));
-    let batch = if pipelining { BATCH } else { 1 };
+    let can = |what: &str| capabilities.as_ref().is_some_and(|names| names.iter().any(|name| name == what));
+    let batch = if can("PIPELINING") { BATCH } else { 1 };
+    let mut shows_headers = can("TOP");
     let oldest = count.saturating_sub(MAILS_MAX);
     let mut ours = Vec::new();
     let mut read = 0;
@@ -53,7 +54,13 @@ pub fn look_into(
         let commands: Vec<String> = numbers.clone().map(|number| format!("TOP {number} 0\r\n")).collect();
         dialogue.send_bytes(commands.concat().as_bytes())?;
         for number in numbers {
-            let header = header(dialogue, &mut read)?;
+            let header = match header(dialogue, &mut read)? {
+                Ok(header) => header,
+                // Another session has removed it, where the server gives the mailbox to several.
+                Err(_) if shows_headers => continue,
+                Err(said) => return Err(Error::NoTop(said)),
+            };
+            shows_headers = true;
             if look.judge(&header).map_err(Error::Store)? == Verdict::Remove {
                 ours.push(number);
             }
@@ -134,10 +141,10 @@ fn count(said: &str) -> Result<u32, Error> {
     })
 }
 
-/// One mail's header, up to the end of the answer.
-fn header(dialogue: &mut Dialogue, read: &mut usize) -> Result<Vec<u8>, Error> {
+/// One mail's header, up to the end of the answer; or why there is none.
+fn header(dialogue: &mut Dialogue, read: &mut usize) -> Result<Result<Vec<u8>, String>, Error> {
     if let Err(said) = reply(dialogue)? {
-        return Err(Error::NoTop(said));
+        return Ok(Err(said));
     }
     let mut header = Vec::new();
     loop {
@@ -145,7 +152,7 @@ fn header(dialogue: &mut Dialogue, read: &mut usize) -> Result<Vec<u8>, Error> {
         let line = dialogue.start_of_line()?;
         *read += line.len();
         if line == "." {
-            return Ok(header);
+            return Ok(Ok(header));
         }
         if header.len() < HEADER_MAX {
             // Section 3: a line that begins with a dot was given one more.
