@@ -332,7 +332,10 @@ mod tests {
     fn pretended(nagios: &Process, options: &[&str], script: &str) -> std::process::Child {
         let program = nagios.configuration.with_file_name("nagios-of-test");
         let _ = std::os::unix::fs::symlink("/bin/sh", &program);
-        let mut child = Command::new(&program)
+        // Called by nohup(1), the tests have SIGHUP ignored, and a shell cannot trap what it was begun with ignored.
+        let mut child = Command::new("env")
+            .arg("--default-signal=HUP")
+            .arg(&program)
             .args(["-c", script, "nagios"])
             .args(options)
             .arg(&nagios.configuration)
