@@ -102,7 +102,7 @@ fn is_zero(number: &usize) -> bool {
 /// How a file was last written: inode, size, and the times of its content and of its inode in nanoseconds. Files of ours
 /// are replaced and never written to, so two that differ have different ones, whatever a clock or a backup does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp(u64, u64, i64, i64);
+pub(super) struct Stamp(u64, u64, i64, i64);
 
 impl Stamp {
     fn of(path: &Path) -> Option<Self> {
@@ -298,16 +298,17 @@ pub(super) fn basis(files: &[FileState], shared: &[File], configuration: &Config
     ))
 }
 
-/// A file and how it was last written: inode, size, time; none where it is not there.
-pub(super) type FileState = (PathBuf, Option<(u64, u64, i64, i64)>);
+/// A file and how it was last written; none where it is not there.
+pub(super) type FileState = (PathBuf, Option<Stamp>);
 
 /// The files that the outcome depends on beside the registry, as they are now. To be taken before any of them is read,
 /// so that one that changes meanwhile is seen to have changed by the next publish.
 pub(super) fn file_states(target: &dyn Target) -> Vec<FileState> {
-    let state = |file: &PathBuf| {
-        fs::metadata(file).ok().map(|data| (data.ino(), data.size(), data.mtime(), data.mtime_nsec()))
+    let state = |file: PathBuf| {
+        let stamp = Stamp::of(&file);
+        (file, stamp)
     };
-    target.watched_files().into_iter().map(|file| (file.clone(), state(&file))).collect()
+    target.watched_files().into_iter().map(state).collect()
 }
 
 struct InputDigest(Sha256);
