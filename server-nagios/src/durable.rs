@@ -82,18 +82,35 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// An exclusive lock, held until it is dropped or the process ends.
+/// A lock, held until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File);
 
 impl Lock {
-    /// Waits for the lock.
+    /// Waits until nobody else has it.
     ///
     /// # Errors
     /// The file cannot be made or locked.
     pub fn wait(path: &Path) -> io::Result<Self> {
-        let file = open(path)?;
+        Self::of(open(path)?)
+    }
+
+    /// The same of a file that is open.
+    ///
+    /// # Errors
+    /// It cannot be locked.
+    pub fn of(file: File) -> io::Result<Self> {
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+        Ok(Self(file))
+    }
+
+    /// Waits until nobody has it for themselves, and shares it with whoever does the same.
+    ///
+    /// # Errors
+    /// The file cannot be made or locked.
+    pub fn share(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockShared)?;
         Ok(Self(file))
     }
 

@@ -41,7 +41,7 @@ use crate::registry;
 
 mod ledger;
 
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Turn};
 
 /// The most keys that wait.
 pub const PENDING_MAX: usize = 1_000;

@@ -22,7 +22,7 @@ use monitoring_info::registration::{
 use self::document::{No, Unread};
 use self::remarks::changes;
 use crate::address::{self, Claim};
-use crate::enrolment::{self, Key, Ledger, Standing};
+use crate::enrolment::{self, Key, Ledger, Standing, Turn};
 use crate::journal::{Level, Line};
 use crate::paths::Paths;
 use crate::registry::{self, Record, Withdrawn};
@@ -367,7 +367,7 @@ impl<'a> Session<'a> {
             return Ok(reply);
         }
 
-        let ledger = Ledger::lock(self.paths)?;
+        let turn = Turn::wait(self.paths, &key.name)?;
         // Everything once more: another session of this host, or the administrator, may have been quicker.
         let key = match self.approved(request)? {
             Ok(key) => key,
@@ -388,7 +388,7 @@ impl<'a> Session<'a> {
             withdrawn: None,
         };
         registry::store(self.paths, &record)?;
-        drop(ledger);
+        drop(turn);
         self.seen(&key.name);
         self.line.pair("changed", changes(held.as_ref(), registration));
         self.known(&key)

@@ -32,18 +32,60 @@ pub struct Ledger<'a> {
     _lock: Lock,
 }
 
+/// What a session holds while it stores a registration.
+#[derive(Debug)]
+pub struct Turn {
+    _host: Lock,
+    _ledger: Lock,
+}
+
+impl Turn {
+    /// Waits until nobody changes the enrolment, and no other session stores anything of this host, and keeps it so. Other
+    /// hosts' registrations are stored meanwhile: each waits for the disk, and a thousand that come at once would wait for
+    /// one another.
+    ///
+    /// The host's lock comes first: who waits for it must not keep those waiting who decide about keys, or one host with many
+    /// sessions could keep everybody else out.
+    ///
+    /// # Errors
+    /// The state folder cannot be written.
+    pub fn wait(paths: &Paths, name: &HostName) -> Result<Self, Error> {
+        make_folders(paths)?;
+        let host = registry::lock(paths, name).map_err(Error::Registry)?;
+        let path = paths.enrolment().join("lock");
+        loop {
+            let ledger = Lock::share(&path).map_err(failed("lock", &path))?;
+            if load::<Intent>(&intent(paths))?.is_none() {
+                return Ok(Self { _host: host, _ledger: ledger });
+            }
+            drop(ledger);
+            // Which finishes it.
+            Ledger::lock(paths)?;
+        }
+    }
+}
+
+fn make_folders(paths: &Paths) -> Result<(), Error> {
+    for folder in [paths.enrolment(), pending_folder(paths), keys_folder(paths), names_folder(paths)] {
+        durable::folder(&folder, 0o700).map_err(failed("make", &folder))?;
+    }
+    for folder in [paths.registry(), paths.seen()] {
+        durable::folder(&folder, 0o750).map_err(failed("make", &folder))?;
+    }
+    Ok(())
+}
+
+fn intent(paths: &Paths) -> PathBuf {
+    paths.enrolment().join("intent.json")
+}
+
 impl<'a> Ledger<'a> {
     /// Waits for the lock, and finishes what a killed process has left half done.
     ///
     /// # Errors
     /// The state folder cannot be written.
     pub fn lock(paths: &'a Paths) -> Result<Self, Error> {
-        for folder in [paths.enrolment(), pending_folder(paths), keys_folder(paths), names_folder(paths)] {
-            durable::folder(&folder, 0o700).map_err(failed("make", &folder))?;
-        }
-        for folder in [paths.registry(), paths.seen()] {
-            durable::folder(&folder, 0o750).map_err(failed("make", &folder))?;
-        }
+        make_folders(paths)?;
         let path = paths.enrolment().join("lock");
         let lock = Lock::wait(&path).map_err(failed("lock", &path))?;
         let ledger = Self { paths, _lock: lock };
@@ -90,7 +132,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn intent(&self) -> PathBuf {
-        self.paths.enrolment().join("intent.json")
+        intent(self.paths)
     }
 
     fn decide(&self, key: &Key, verdict: Verdict, by: &str) -> Result<Key, Error> {
