@@ -18,11 +18,11 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::configuration::Configuration;
 use crate::paths::Paths;
-use crate::publish::generation::{Entry, Manifest, Origin, Piece};
+use crate::publish::generation::{self, Entry, Manifest, Origin, Piece};
 use crate::publish::inputs::{Reader, Wish};
 use crate::publish::stations::{CURRENT, routed};
 use crate::publish::{guard, trial};
-use crate::target::{self, File, Group, Routed, STATIONS, StationKind};
+use crate::target::{self, File, Routed, STATIONS, StationKind};
 use crate::{Context, cli};
 
 /// A difference.
@@ -68,7 +68,7 @@ fn differences(context: &Context) -> anyhow::Result<Vec<Difference>> {
     let current = Manifest::current(paths)?.unwrap_or_default();
     let inputs = Reader::new(paths, &configuration)?
         .all(SystemTime::now(), None, |watched| Ok(trial::render(&*target, watched)?))?;
-    let held = guard::held(&inputs, &current);
+    let held = guard::held(&inputs, &current)?;
     let names: BTreeSet<&HostName> = current.hosts.keys().chain(inputs.hosts.keys()).collect();
     let mut differences = Vec::new();
     // What would be in force.
@@ -106,11 +106,10 @@ fn differences(context: &Context) -> anyhow::Result<Vec<Difference>> {
         let after = new.map_or_else(String::new, rendered);
         differences.push(Difference { what: name.to_string(), how, note, before, after });
     }
-    let groups: BTreeSet<Group> = entries.values().flat_map(|entry| entry.groups.iter().cloned()).collect();
+    let groups = generation::groups(entries.values())?;
     let folder = paths.current().join(target.name());
     differences.extend(of_files(&folder, Path::new(""), target.render_shared(&groups)?));
-    let hosts: BTreeMap<HostName, Routed> =
-        entries.iter().map(|(name, entry)| (name.clone(), routed(entry))).collect();
+    let hosts = routed(&entries)?;
     for kind in STATIONS {
         differences.extend(of_station(paths, &configuration, kind, &hosts)?);
     }

@@ -24,6 +24,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context as _, bail};
 use clap::Parser;
 
@@ -125,8 +127,13 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 /// # Errors
 /// Standard output cannot be written.
 pub fn print(text: impl Display) -> io::Result<()> {
-    let mut out = anstream::stdout().lock();
-    match write!(out, "{text}").and_then(|()| out.flush()) {
+    let mut text = text.to_string();
+    let mut out = io::stdout().lock();
+    if AutoStream::choice(&out) == ColorChoice::Never {
+        text = strip_str(&text).to_string();
+    }
+    // In one piece: line by line, a table of ten thousand hosts would be as many writes.
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
     }

@@ -35,6 +35,7 @@ mod command;
 pub(crate) mod generation;
 pub(crate) mod guard;
 pub(crate) mod inputs;
+pub(crate) mod packed;
 mod last;
 pub mod stations;
 pub(crate) mod trial;
@@ -287,7 +288,7 @@ fn settle(
     let none = BTreeMap::new();
     let published = current.map_or(&none, |manifest| &manifest.hosts);
     let held = match current {
-        Some(manifest) if !confirm_removal => guard::held(inputs, manifest),
+        Some(manifest) if !confirm_removal => guard::held(inputs, manifest)?,
         _ => BTreeMap::new(),
     };
     let mut kept = BTreeMap::new();

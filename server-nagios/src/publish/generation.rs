@@ -20,7 +20,7 @@
 //! synced file by file (20,000 times, each a commit of the file system's journal) but by one `syncfs` before the
 //! generation gets its number: before that nobody depends on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -37,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::inputs::Source;
+use super::packed::Packed;
 use crate::durable::{self, FileError};
 use crate::paths::Paths;
 use crate::publication::Note;
@@ -110,11 +111,11 @@ pub(crate) struct Entry {
     /// The engine's file, within the target's folder.
     pub path: PathBuf,
     /// The groups that it is in.
-    pub groups: BTreeSet<Group>,
+    pub groups: Packed<BTreeSet<Group>>,
     /// Its services, as people call them, with the types of their definitions.
-    pub services: BTreeMap<String, String>,
+    pub services: Packed<BTreeMap<String, String>>,
     /// Its definitions.
-    pub definitions: Vec<String>,
+    pub definitions: Packed<Vec<String>>,
     /// The address that is probed.
     pub address: IpAddr,
 }
@@ -170,10 +171,25 @@ impl Manifest {
     pub(crate) fn has(&self, Subject { host, service }: &Subject, every_host: &[&str]) -> bool {
         self.hosts.get(host.as_str()).is_some_and(|entry| {
             service.as_ref().is_none_or(|service| {
-                entry.services.contains_key(service) || every_host.contains(&service.as_str())
+                entry.services.get().is_ok_and(|services| services.contains_key(service))
+                    || every_host.contains(&service.as_str())
             })
         })
     }
+}
+
+/// All groups that hosts are in. Many hosts are in the same ones.
+pub(crate) fn groups<'a>(
+    entries: impl IntoIterator<Item = &'a Arc<Entry>>,
+) -> Result<BTreeSet<Group>, Error> {
+    let mut seen = HashSet::new();
+    let mut groups = BTreeSet::new();
+    for entry in entries {
+        if seen.insert(entry.groups.text()) {
+            groups.append(&mut entry.groups.get()?);
+        }
+    }
+    Ok(groups)
 }
 
 /// A document of a generation; none where it is not there.
@@ -214,14 +230,17 @@ pub(crate) fn withdrawn(
             let subject =
                 |service: Option<&String>| Subject { host: name.to_string(), service: service.cloned() };
             let now = current.hosts.get(name);
+            if now.is_some_and(|now| now.services == entry.services) {
+                continue;
+            }
             if now.is_none() {
                 let every_host = every_host.iter().map(|service| subject(Some(&(*service).to_owned())));
                 withdrawn.extend(every_host.chain([subject(None)]));
             }
-            let still = |service: &&String| now.is_some_and(|now| now.services.contains_key(*service));
-            withdrawn.extend(
-                entry.services.keys().filter(|service| !still(service)).map(|service| subject(Some(service))),
-            );
+            let now = now.map(|now| now.services.get()).transpose()?.unwrap_or_default();
+            let before = entry.services.get()?;
+            let gone = before.keys().filter(|service| !now.contains_key(*service));
+            withdrawn.extend(gone.map(|service| subject(Some(service))));
         }
     }
     Ok(withdrawn)

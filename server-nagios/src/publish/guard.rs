@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 
 use monitoring_info::host::HostName;
 
-use super::generation::{Entry, Manifest};
+use super::Error;
+use super::generation::Manifest;
 use super::inputs::{Inputs, Wish};
 
 /// So many hosts may vanish at once, however few there are.
@@ -23,7 +24,10 @@ const PERCENT_MAX: usize = 10;
 const SERVICES_MIN: usize = 2;
 
 /// The hosts that are held back, and why, in a sentence.
-pub(crate) fn held<T>(inputs: &Inputs<T>, current: &Manifest) -> BTreeMap<HostName, String> {
+///
+/// # Errors
+/// The manifest is damaged.
+pub(crate) fn held<T>(inputs: &Inputs<T>, current: &Manifest) -> Result<BTreeMap<HostName, String>, Error> {
     let has_vanished =
         |name: &&HostName| matches!(inputs.hosts.get(*name), None | Some(Wish::Expired { .. }));
     let vanished: Vec<&HostName> = current.hosts.keys().filter(has_vanished).collect();
@@ -39,16 +43,13 @@ pub(crate) fn held<T>(inputs: &Inputs<T>, current: &Manifest) -> BTreeMap<HostNa
     for (name, entry) in &current.hosts {
         let Some(Wish::Watched(wanted)) = inputs.hosts.get(name) else { continue };
         if wanted.is_empty {
-            let lost = unintended(entry, &wanted.opted_out);
+            let definitions = entry.definitions.get()?;
+            let lost = definitions.iter().filter(|name| !wanted.opted_out.contains(name)).count();
             if lost >= SERVICES_MIN {
-                let n = entry.definitions.len();
+                let n = definitions.len();
                 held.insert(name.clone(), format!("all of its {n} services would go at once"));
             }
         }
     }
-    held
-}
-
-fn unintended(entry: &Entry, opted_out: &[String]) -> usize {
-    entry.definitions.iter().filter(|name| !opted_out.contains(name)).count()
+    Ok(held)
 }

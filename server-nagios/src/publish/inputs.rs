@@ -427,6 +427,7 @@ mod tests {
 
     use monitoring_info::registration::Registration;
 
+    use super::super::packed::Packed;
     use super::*;
     use crate::publish::generation::Entry;
 
@@ -454,9 +455,9 @@ mod tests {
             generation: 1,
             digest: String::new(),
             path: PathBuf::new(),
-            groups: [].into(),
-            services: [].into(),
-            definitions: vec![],
+            groups: Packed::of(&[].into()).unwrap(),
+            services: Packed::of(&[].into()).unwrap(),
+            definitions: Packed::of(&vec![]).unwrap(),
             address: ADDRESS,
         });
         Manifest {

@@ -19,6 +19,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
 use monitoring_info::host::HostName;
 use serde::{Deserialize, Serialize};
@@ -90,9 +91,7 @@ fn attempt(paths: &Paths, station: &dyn Station) -> Result<Outcome, Error> {
     let lock = folder.join(".lock");
     let _lock = Lock::wait(&lock).map_err(|source| failure("lock", &lock, source))?;
     durable::sweep(&folder).map_err(|source| failure("remove what is unfinished in", &folder, source))?;
-    let hosts: BTreeMap<HostName, Routed> = Manifest::current(paths)?
-        .map(|manifest| manifest.hosts.iter().map(|(name, entry)| (name.clone(), routed(entry))).collect())
-        .unwrap_or_default();
+    let hosts = routed(&Manifest::current(paths)?.unwrap_or_default().hosts)?;
     let files = station.render(&hosts)?;
     let before = current(&folder);
     let changed = !before.is_some_and(|set| holds(&folder.join(set.to_string()), &files));
@@ -126,9 +125,15 @@ fn attempt(paths: &Paths, station: &dyn Station) -> Result<Outcome, Error> {
     Ok(outcome)
 }
 
-/// What a station has to know of a host that is published so.
-pub(crate) fn routed(entry: &Entry) -> Routed {
-    Routed { address: Some(entry.address), groups: entry.groups.clone(), services: entry.services.clone() }
+/// What a station has to know of hosts that are published so.
+pub(crate) fn routed(
+    hosts: &BTreeMap<HostName, Arc<Entry>>,
+) -> Result<BTreeMap<HostName, Routed>, super::Error> {
+    let routed = |(name, entry): (&HostName, &Arc<Entry>)| {
+        let (groups, services) = (entry.groups.get()?, entry.services.get()?);
+        Ok((name.clone(), Routed { address: Some(entry.address), groups, services }))
+    };
+    hosts.iter().map(routed).collect()
 }
 
 /// Writes a set, has it verified, and makes `current` name it.

@@ -16,12 +16,13 @@ use monitoring_info::registration::{Publication, Standing};
 use sha2::{Digest, Sha256};
 
 use super::Error;
-use super::generation::{Entry, Index, Origin, Piece, Staging};
+use super::generation::{self, Entry, Index, Origin, Piece, Staging};
 use super::inputs::{Reader, Watched};
+use super::packed::Packed;
 use crate::administrator::HostOverride;
 use crate::paths::Paths;
 use crate::publication::Note;
-use crate::target::{Clash, Engine, Fault, File, Group, TemplateError, Verdict};
+use crate::target::{Clash, Engine, Fault, File, Verdict};
 
 /// More hosts than this at fault at once are no accident of single hosts.
 const QUARANTINED_MAX: usize = 50;
@@ -65,7 +66,7 @@ pub(super) struct Settled {
 }
 
 /// Renders a host.
-pub(crate) fn render(target: &dyn Engine, watched: &Watched) -> Result<Piece, TemplateError> {
+pub(crate) fn render(target: &dyn Engine, watched: &Watched) -> Result<Piece, Error> {
     let file = target.render_host(&watched.host)?;
     // Plain data into memory: cannot fail, and an empty document would be UNKNOWN at every check.
     let published = serde_json::to_vec(&watched.published).unwrap_or_default();
@@ -73,19 +74,17 @@ pub(crate) fn render(target: &dyn Engine, watched: &Watched) -> Result<Piece, Te
     hasher.update(&file.text);
     hasher.update([0]);
     hasher.update(&published);
+    let host = &watched.host;
+    let services = host.services.iter().map(|service| (service.label(), service.kind.clone())).collect();
+    let definitions = watched.published.definitions.iter().map(|sent| sent.name.clone()).collect();
     Ok(Piece {
         entry: Arc::new(Entry {
             generation: watched.host.generation,
             digest: hexadecimal(&hasher.finalize()),
             path: file.path,
-            groups: watched.host.groups(),
-            services: watched
-                .host
-                .services
-                .iter()
-                .map(|service| (service.label(), service.kind.clone()))
-                .collect(),
-            definitions: watched.published.definitions.iter().map(|sent| sent.name.clone()).collect(),
+            groups: Packed::of(&watched.host.groups())?,
+            services: Packed::of(&services)?,
+            definitions: Packed::of(&definitions)?,
             address: watched.host.address,
         }),
         origin: Origin::Rendered { configuration: file.text.into(), published: published.into() },
@@ -139,8 +138,9 @@ impl<'a> Trial<'a> {
                 let left_out = those(&|name, entry| {
                     verdict.watched.as_ref().is_some_and(|watched| {
                         let there = watched.get(name.as_str());
-                        !there
-                            .is_some_and(|there| entry.services.keys().all(|service| there.contains(service)))
+                        !there.zip(entry.services.get().ok()).is_some_and(|(there, services)| {
+                            services.keys().all(|service| there.contains(service))
+                        })
                     })
                 });
                 return Ok(Settled { index: self.index, notes: self.notes, unheard, left_out });
@@ -190,14 +190,8 @@ impl<'a> Trial<'a> {
             }
         };
         self.staging.place(names.iter().map(|name| (name, piece(name))))?;
-        let groups: BTreeSet<Group> = self
-            .staging
-            .placed()
-            .values()
-            .flat_map(|entry| entry.groups.iter())
-            .filter(|group| !self.foreign_groups.contains(&target.group_name(group)))
-            .cloned()
-            .collect();
+        let mut groups = generation::groups(self.staging.placed().values())?;
+        groups.retain(|group| !self.foreign_groups.contains(&target.group_name(group)));
         for File { path, text } in target.render_shared(&groups)? {
             self.staging.share(&path, &text)?;
         }
@@ -232,9 +226,9 @@ impl<'a> Trial<'a> {
                 Clash::Host(host) => self.yield_host(host),
                 Clash::Service { host, service } => self.yield_service(host, service)?,
                 Clash::Group(group) => {
-                    let groups =
-                        self.new.values().chain(self.old.values()).flat_map(|piece| &piece.entry.groups);
-                    let ours = groups.into_iter().any(|ours| self.target.group_name(ours) == *group);
+                    let pieces = self.new.values().chain(self.old.values());
+                    let groups = generation::groups(pieces.map(|piece| &piece.entry))?;
+                    let ours = groups.iter().any(|ours| self.target.group_name(ours) == *group);
                     ours && self.foreign_groups.insert(group.clone())
                 }
             };
