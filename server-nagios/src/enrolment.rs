@@ -36,6 +36,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{self, FileError};
+use crate::folder::Folder;
 use crate::paths::Paths;
 use crate::registry;
 
@@ -188,7 +189,11 @@ fn key_file(folder: &Path, fingerprint: &Fingerprint) -> PathBuf {
 }
 
 fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    match fs::read(path) {
+    understood(path, fs::read(path))
+}
+
+fn understood<T: DeserializeOwned>(path: &Path, read: io::Result<Vec<u8>>) -> Result<Option<T>, Error> {
+    match read {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|source| Error::Damaged { path: path.to_owned(), source }),
@@ -216,17 +221,13 @@ fn remove(path: &Path) -> Result<(), Error> {
 }
 
 /// The documents of a folder, without what is no document of ours.
-fn documents(folder: &Path) -> Result<Vec<Key>, Error> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed("read", folder)(error)),
-    };
-    let entries: Vec<_> = entries.collect::<Result<_, _>>().map_err(failed("read", folder))?;
-    let keys = entries.into_par_iter().map(|entry| entry.path());
-    let keys = keys.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+fn documents(path: &Path) -> Result<Vec<Key>, Error> {
+    let folder = Folder::open(path.to_owned()).map_err(failed("read", path))?;
+    let names = folder.names().map_err(failed("read", path))?.into_par_iter();
+    let names = names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "json"));
     // It may have been decided about since the folder was read; then it is none.
-    let mut keys: Vec<Key> = keys.filter_map(|path| load(&path).transpose()).collect::<Result<_, _>>()?;
+    let key = |name| understood(&folder.path(&name), folder.read(&name)).transpose();
+    let mut keys: Vec<Key> = names.filter_map(key).collect::<Result<_, _>>()?;
     keys.sort_by_key(|key| (key.since, key.fingerprint));
     Ok(keys)
 }
@@ -290,9 +291,10 @@ pub fn holder(paths: &Paths, name: &HostName) -> Result<Option<Standing>, Error>
 /// # Errors
 /// The enrolment cannot be read.
 pub fn holders(paths: &Paths) -> Result<BTreeMap<HostName, Standing>, Error> {
-    let folder = names_folder(paths);
+    let path = names_folder(paths);
+    let names = Folder::open(path.clone()).map_err(failed("read", &path))?;
     let is_holder = |key: &Key| {
-        let target = fs::read_link(folder.join(key.name.as_str())).unwrap_or_default();
+        let target = names.link(key.name.as_str()).unwrap_or_default();
         target.file_name() == key_file(Path::new(""), &key.fingerprint).file_name()
     };
     let held = documents(&keys_folder(paths))?.into_par_iter().filter(is_holder).map(|key| {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
 use jiff::Timestamp;
 use monitoring_info::host::{HostName, quoted};
 use monitoring_info::registration::Publication;
@@ -12,6 +13,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::enrolment::{self, Standing};
+use crate::folder::Folder;
 use crate::paths::Paths;
 use crate::publish::generation::Manifest;
 use crate::registry::{self, Record, Withdrawn};
@@ -165,9 +167,11 @@ impl Line {
         paths: &Paths,
         name: HostName,
         key: Option<&Standing>,
+        seen: &Folder,
         published: Option<&Manifest>,
     ) -> anyhow::Result<Self> {
-        let seen = registry::last_seen(paths, &name)?;
+        let seen =
+            seen.modified(name.as_str()).with_context(|| format!("cannot tell when {name} was seen"))?;
         if let Some((entry, refused)) = published.and_then(|set| set.as_registered(paths, &name)) {
             return Ok(Self {
                 state: State::registered(key),
@@ -215,9 +219,11 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
     }
     // Without it, or with one that cannot be read, more is read.
     let published = Manifest::current(paths).ok().flatten();
+    let seen =
+        Folder::open(paths.seen()).with_context(|| format!("cannot read {}", paths.seen().display()))?;
     let lines: Vec<Line> = hosts
         .into_par_iter()
-        .map(|(name, key)| Line::load(paths, name, key.as_ref(), published.as_ref()))
+        .map(|(name, key)| Line::load(paths, name, key.as_ref(), &seen, published.as_ref()))
         .filter(|line| line.as_ref().map_or(true, |line| line.state != State::Removed))
         .collect::<anyhow::Result<_>>()?;
     if lines.is_empty() {

@@ -46,6 +46,7 @@ pub mod durable;
 pub mod endpoint;
 pub mod enrolment;
 pub mod explain;
+pub mod folder;
 pub mod generate;
 pub mod heartbeat;
 pub mod hosts;
