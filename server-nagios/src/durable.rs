@@ -92,14 +92,7 @@ impl Lock {
     /// # Errors
     /// The file cannot be made or locked.
     pub fn wait(path: &Path) -> io::Result<Self> {
-        Self::of(open(path)?)
-    }
-
-    /// The same of a file that is open.
-    ///
-    /// # Errors
-    /// It cannot be locked.
-    pub fn of(file: File) -> io::Result<Self> {
+        let file = open(path)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
         Ok(Self(file))
     }

@@ -6,14 +6,14 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::Registration;
 use serde::{Deserialize, Serialize};
 
-use crate::durable::{self, FileError, Lock};
+use crate::durable::{self, FileError};
 use crate::paths::Paths;
 
 /// A host in the registry.
@@ -142,26 +142,16 @@ pub fn withdraw(paths: &Paths, name: &HostName, by: Withdrawn) -> Result<bool, E
 /// # Errors
 /// The note cannot be written.
 pub fn touch(paths: &Paths, name: &HostName) -> Result<(), Error> {
+    use std::os::unix::fs::OpenOptionsExt;
     let path = paths.seen().join(name.as_str());
-    open_seen(&path)
+    fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o640)
+        .open(&path)
         .and_then(|file| file.set_modified(std::time::SystemTime::now()))
         .map_err(|source| Error::File(FileError { action: "write", path, source }))
-}
-
-/// Waits until no other session stores anything of this host.
-///
-/// # Errors
-/// The host's file in `seen`, which is what is locked, cannot be made or locked.
-pub fn lock(paths: &Paths, name: &HostName) -> Result<Lock, Error> {
-    let path = paths.seen().join(name.as_str());
-    open_seen(&path)
-        .and_then(Lock::of)
-        .map_err(|source| Error::File(FileError { action: "lock", path, source }))
-}
-
-fn open_seen(path: &Path) -> io::Result<fs::File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    fs::File::options().create(true).truncate(false).write(true).mode(0o640).open(path)
 }
 
 /// When a host was last heard from; none if never.

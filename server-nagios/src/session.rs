@@ -218,13 +218,13 @@ impl<'a> Session<'a> {
         Ok(Err(reply.refuse(RefusalCode::NotApproved, message, Some(&help))))
     }
 
-    /// The same with the ledger locked, so that it stays so; who is not approved does not even wait for the lock.
-    fn approved_and_locked(&self, request: &Request) -> Result<Result<(Ledger<'a>, Key), Reply>, Failure> {
+    /// The same when it is the host's turn, so that it stays so; who is not approved does not even wait for that.
+    fn approved_and_its_turn(&self, request: &Request) -> Result<Result<(Turn, Key), Reply>, Failure> {
         if let Err(reply) = self.approved(request)? {
             return Ok(Err(reply));
         }
-        let ledger = Ledger::lock(self.paths)?;
-        Ok(self.approved(request)?.map(|key| (ledger, key)))
+        let turn = Turn::wait(self.paths, &request.name)?;
+        Ok(self.approved(request)?.map(|key| (turn, key)))
     }
 
     fn enrol(&mut self, request: &Request) -> Result<Reply, Failure> {
@@ -367,10 +367,9 @@ impl<'a> Session<'a> {
             return Ok(reply);
         }
 
-        let turn = Turn::wait(self.paths, &key.name)?;
         // Everything once more: another session of this host, or the administrator, may have been quicker.
-        let key = match self.approved(request)? {
-            Ok(key) => key,
+        let (turn, key) = match self.approved_and_its_turn(request)? {
+            Ok(held) => held,
             Err(reply) => return Ok(reply),
         };
         let held = registry::sound(self.paths, &key.name)?;
@@ -442,7 +441,7 @@ impl<'a> Session<'a> {
     }
 
     fn deregister(&mut self, request: &Request) -> Result<Reply, Failure> {
-        let (_ledger, key) = match self.approved_and_locked(request)? {
+        let (_turn, key) = match self.approved_and_its_turn(request)? {
             Ok(held) => held,
             Err(reply) => return Ok(reply),
         };

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::host::HostName;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{
     Decision, Error, Key, PENDING_MAX, PENDING_PER_SOURCE_MAX, Standing, Verdict, documents, failed, holder,
@@ -32,31 +33,37 @@ pub struct Ledger<'a> {
     _lock: Lock,
 }
 
-/// What a session holds while it stores a registration.
+/// What a session holds while it stores what a host says of itself.
 #[derive(Debug)]
 pub struct Turn {
-    _host: Lock,
+    // Dropped in this order: whoever waits for the host's must find the ledger's free.
     _ledger: Lock,
+    _host: Lock,
 }
 
 impl Turn {
     /// Waits until nobody changes the enrolment, and no other session stores anything of this host, and keeps it so. Other
-    /// hosts' registrations are stored meanwhile: each waits for the disk, and a thousand that come at once would wait for
-    /// one another.
+    /// hosts' sessions go on meanwhile: each waits for the disk, and a thousand that come at once would wait for one
+    /// another.
     ///
-    /// The host's lock comes first: who waits for it must not keep those waiting who decide about keys, or one host with many
-    /// sessions could keep everybody else out.
+    /// The host's lock comes first: of one host with many sessions, one at a time gets as far as the ledger's. It is one of
+    /// 256, which hosts share by chance: a file of the host's own could never be removed without two getting in.
     ///
     /// # Errors
     /// The state folder cannot be written.
     pub fn wait(paths: &Paths, name: &HostName) -> Result<Self, Error> {
         make_folders(paths)?;
-        let host = registry::lock(paths, name).map_err(Error::Registry)?;
-        let path = paths.enrolment().join("lock");
+        let [number, ..] = <[u8; 32]>::from(Sha256::digest(name.as_str()));
+        let turn = turns_folder(paths).join(number.to_string());
+        let host = Lock::wait(&turn).map_err(failed("lock", &turn))?;
+        let path = lock_file(paths);
         loop {
-            let ledger = Lock::share(&path).map_err(failed("lock", &path))?;
+            let ledger = {
+                let _gate = gate(paths)?;
+                Lock::share(&path).map_err(failed("lock", &path))?
+            };
             if load::<Intent>(&intent(paths))?.is_none() {
-                return Ok(Self { _host: host, _ledger: ledger });
+                return Ok(Self { _ledger: ledger, _host: host });
             }
             drop(ledger);
             // Which finishes it.
@@ -65,8 +72,24 @@ impl Turn {
     }
 }
 
+/// Through which everybody comes who waits for the ledger's lock. Who wants it alone waits in it, so that those who share
+/// it, of which new ones may come without end, stay outside until it has been their turn.
+fn gate(paths: &Paths) -> Result<Lock, Error> {
+    let path = paths.enrolment().join("gate");
+    Lock::wait(&path).map_err(failed("lock", &path))
+}
+
+fn lock_file(paths: &Paths) -> PathBuf {
+    paths.enrolment().join("lock")
+}
+
+fn turns_folder(paths: &Paths) -> PathBuf {
+    paths.enrolment().join("turns")
+}
+
 fn make_folders(paths: &Paths) -> Result<(), Error> {
-    for folder in [paths.enrolment(), pending_folder(paths), keys_folder(paths), names_folder(paths)] {
+    let enrolment = [pending_folder(paths), keys_folder(paths), names_folder(paths), turns_folder(paths)];
+    for folder in [paths.enrolment()].into_iter().chain(enrolment) {
         durable::folder(&folder, 0o700).map_err(failed("make", &folder))?;
     }
     for folder in [paths.registry(), paths.seen()] {
@@ -86,8 +109,11 @@ impl<'a> Ledger<'a> {
     /// The state folder cannot be written.
     pub fn lock(paths: &'a Paths) -> Result<Self, Error> {
         make_folders(paths)?;
-        let path = paths.enrolment().join("lock");
-        let lock = Lock::wait(&path).map_err(failed("lock", &path))?;
+        let path = lock_file(paths);
+        let lock = {
+            let _gate = gate(paths)?;
+            Lock::wait(&path).map_err(failed("lock", &path))?
+        };
         let ledger = Self { paths, _lock: lock };
         if let Some(intent) = load::<Intent>(&ledger.intent())? {
             ledger.carry_out(&intent)?;
@@ -121,7 +147,7 @@ impl<'a> Ledger<'a> {
     /// # Errors
     /// As [`Ledger::sweep`].
     pub fn sweep_unless_in_use(paths: &Paths) -> Result<(), Error> {
-        let path = paths.enrolment().join("lock");
+        let path = lock_file(paths);
         match Lock::attempt(&path) {
             Ok(Some(lock)) => Ledger { paths, _lock: lock }.sweep(),
             Ok(None) => Ok(()),
@@ -325,5 +351,81 @@ impl<'a> Ledger<'a> {
             Err(registry::Error::Damaged { .. }) => Ok(saying(None)),
             Err(error) => Err(Error::Registry(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Long enough that who is not kept waiting has come.
+    const WHILE: Duration = Duration::from_millis(300);
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn host(name: &str) -> HostName {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn hosts_store_side_by_side_and_one_s_sessions_after_one_another() {
+        let scratch = tempfile::tempdir().unwrap();
+        let paths = &Paths::below(scratch.path()).unwrap();
+        let first = Turn::wait(paths, &host("a.example.org")).unwrap();
+        drop(Turn::wait(paths, &host("b.example.org")).unwrap());
+        thread::scope(|scope| {
+            let (in_turn, comes) = mpsc::channel();
+            scope.spawn(move || {
+                let turn = Turn::wait(paths, &host("a.example.org"));
+                in_turn.send(()).unwrap();
+                drop(turn);
+            });
+            assert!(comes.recv_timeout(WHILE).is_err(), "two sessions of one host at once");
+            drop(first);
+            comes.recv_timeout(PATIENCE).expect("the second's turn after the first's");
+        });
+    }
+
+    #[test]
+    fn nobody_passes_who_waits_to_decide() {
+        let scratch = tempfile::tempdir().unwrap();
+        let paths = &Paths::below(scratch.path()).unwrap();
+        let first = Turn::wait(paths, &host("a.example.org")).unwrap();
+        thread::scope(|scope| {
+            let (came, comes) = mpsc::channel();
+            let decided = came.clone();
+            scope.spawn(move || {
+                let ledger = Ledger::lock(paths);
+                decided.send("the decision").unwrap();
+                drop(ledger);
+            });
+            thread::sleep(WHILE);
+            scope.spawn(move || {
+                let turn = Turn::wait(paths, &host("b.example.org"));
+                came.send("another host").unwrap();
+                drop(turn);
+            });
+            assert!(comes.recv_timeout(WHILE).is_err(), "somebody passes");
+            drop(first);
+            assert_eq!(comes.recv_timeout(PATIENCE), Ok("the decision"));
+            assert_eq!(comes.recv_timeout(PATIENCE), Ok("another host"));
+        });
+    }
+
+    #[test]
+    fn nobody_s_turn_comes_while_the_enrolment_is_changed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let paths = &Paths::below(scratch.path()).unwrap();
+        let ledger = Ledger::lock(paths).unwrap();
+        thread::scope(|scope| {
+            let (in_turn, comes) = mpsc::channel();
+            scope.spawn(move || in_turn.send(Turn::wait(paths, &host("a.example.org")).is_ok()));
+            assert!(comes.recv_timeout(WHILE).is_err(), "somebody stores while the enrolment changes");
+            drop(ledger);
+            assert_eq!(comes.recv_timeout(PATIENCE), Ok(true));
+        });
     }
 }

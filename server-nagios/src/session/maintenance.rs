@@ -23,7 +23,7 @@ impl Session<'_> {
                 ));
             }
         }
-        let (_ledger, key) = match self.approved_and_locked(request)? {
+        let (_turn, key) = match self.approved_and_its_turn(request)? {
             Ok(held) => held,
             Err(reply) => return Ok(reply),
         };
