@@ -56,6 +56,11 @@ pub enum Error {
     /// The administrator's files of hosts have faults.
     #[error("what the administrator says of single hosts is not clear; mend it")]
     Administrator(#[source] administrator::Error),
+    /// Whether anything has changed cannot be told.
+    #[error(
+        "cannot take a digest of what is to be published, so nothing was; report this as a fault of ours"
+    )]
+    Digest(#[source] serde_json::Error),
     /// A template does not work.
     #[error("{0}; mend it, or remove it so that the shipped one is used")]
     Template(#[from] TemplateError),
@@ -189,14 +194,14 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     let target = &*target::engine(paths, configuration)?;
     let current = Manifest::current(paths)?;
     let shared = target.render_shared(&BTreeSet::new())?;
-    let basis = inputs::basis(&files, &shared, configuration);
+    let basis = inputs::basis(&files, &shared, configuration)?;
     let known = current.as_ref().filter(|manifest| manifest.basis == basis);
     let reader = Reader::new(paths, configuration)?;
     let mut inputs =
         reader.all(SystemTime::now(), known, |watched| Ok(Some(trial::render(target, watched)?)))?;
     let is_published =
         |name: &HostName| current.as_ref().is_some_and(|manifest| manifest.hosts.contains_key(name));
-    let digest = inputs.digest(&files, &shared, configuration, known, is_published);
+    let digest = inputs.digest(&files, &shared, configuration, known, is_published)?;
     let any = inputs.hosts.values().any(|wish| matches!(wish, Wish::Watched(_) | Wish::Unchanged));
     match &current {
         None if !any => return Ok(summary(target, None, false)),
@@ -250,7 +255,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         version: 1,
         generation: newest.max(current.as_ref().map_or(0, |manifest| manifest.generation)) + 1,
         made: Timestamp::now(),
-        inputs: inputs.digest(&files, &shared, configuration, known, |name| hosts.contains_key(name)),
+        inputs: inputs.digest(&files, &shared, configuration, known, |name| hosts.contains_key(name))?,
         sources,
         basis,
         hosts,

@@ -4,7 +4,9 @@
 #[path = "publish/site.rs"]
 mod site;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use auto_monitor_server::publication;
 use auto_monitor_server::registry::Withdrawn;
@@ -48,6 +50,22 @@ fn an_unchanged_registry_is_not_published_again() {
     assert_eq!(first.generation, second.generation);
     site.register("web2.example.org", &["http"]);
     assert!(site.published().changed);
+}
+
+#[test]
+fn a_file_of_any_name_is_no_reason_to_see_no_change() {
+    let site = Site::running();
+    // As an editor of 1999 wrote it.
+    let odd = site.root().join("etc/nagios4/conf.d").join(OsStr::from_bytes(b"b\xfcro.cfg"));
+    fs::write(odd, "# nothing\n").unwrap();
+    site.register("web1.example.org", &["ssh"]);
+    site.published();
+    assert!(!site.published().changed);
+    let template = "etc/auto-monitor-server-nagios/templates/nagios/host.cfg.hbs";
+    let shipped = include_str!("../../templates/nagios/host.cfg.hbs");
+    site.write(template, &shipped.replacen("registered with auto-monitor", "mine", 1));
+    assert!(site.published().changed);
+    assert!(site.objects().contains("\tnotes\tmine, generation "));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -189,7 +190,7 @@ impl<'a> Reader<'a> {
         make: impl Fn(&Watched) -> Result<T, Error>,
     ) -> Result<Option<Wish<T>>, Error> {
         let say = self.say(name);
-        let said = (say != HostOverride::default()).then(|| InputDigest::of(&say));
+        let said = (say != HostOverride::default()).then(|| InputDigest::of(&say)).transpose()?;
         // Before the record is read: if another takes its place meanwhile, the next publish sees that.
         let stamp = Stamp::of(&self.paths.record(name));
         let is_silent = |received| silent(self.paths, name, received, self.configuration.expire_after, now);
@@ -221,7 +222,7 @@ impl<'a> Reader<'a> {
                 // There is a file, since it was read; in the moment before, there may have been none.
                 record: stamp.unwrap_or(Stamp(0, 0, 0, 0)),
                 say: said,
-                digest: watched.digest(),
+                digest: watched.digest()?,
                 received: watched.host.received,
                 refused: watched.refused,
             };
@@ -257,7 +258,7 @@ impl<T> Inputs<T> {
         configuration: &Configuration,
         known: Option<&Manifest>,
         published: impl Fn(&HostName) -> bool,
-    ) -> String {
+    ) -> Result<String, Error> {
         let mut digest = InputDigest(Sha256::new());
         digest.add(&(
             env!("CARGO_PKG_VERSION"),
@@ -266,28 +267,34 @@ impl<T> Inputs<T> {
             &configuration.nagios,
             &configuration.nagios_configuration,
             &configuration.nagios_link,
-        ));
+        ))?;
         for (name, wish) in &self.hosts {
             match wish {
                 Wish::Unchanged => {
                     let source = known.and_then(|known| known.sources.get(name));
-                    digest.add(&(name, source.map(|source| &source.digest)));
+                    digest.add(&(name, source.map(|source| &source.digest)))?;
                 }
-                Wish::Watched(wanted) => digest.add(&(name, Some(&wanted.source.digest))),
-                Wish::Unreadable(reason) => digest.add(&(name, reason)),
-                Wish::Gone { .. } if published(name) => digest.add(&(name, "gone")),
-                Wish::Expired { generation } if published(name) => digest.add(&(name, "expired", generation)),
+                Wish::Watched(wanted) => digest.add(&(name, Some(&wanted.source.digest)))?,
+                Wish::Unreadable(reason) => digest.add(&(name, reason))?,
+                Wish::Gone { .. } if published(name) => digest.add(&(name, "gone"))?,
+                Wish::Expired { generation } if published(name) => {
+                    digest.add(&(name, "expired", generation))?;
+                }
                 Wish::Gone { .. } | Wish::Expired { .. } => {}
             }
         }
-        digest.add(&files);
-        digest.text()
+        digest.add(&files)?;
+        Ok(digest.text())
     }
 }
 
 /// A digest of what is said of all hosts alike. A host whose own sources are the same is the same host only together
 /// with it.
-pub(super) fn basis(files: &[FileState], shared: &[File], configuration: &Configuration) -> String {
+pub(super) fn basis(
+    files: &[FileState],
+    shared: &[File],
+    configuration: &Configuration,
+) -> Result<String, Error> {
     InputDigest::of(&(
         // A package's revision may render otherwise without having another version.
         Stamp::of(Path::new("/proc/self/exe")),
@@ -298,15 +305,16 @@ pub(super) fn basis(files: &[FileState], shared: &[File], configuration: &Config
     ))
 }
 
-/// A file and how it was last written; none where it is not there.
-pub(super) type FileState = (PathBuf, Option<Stamp>);
+/// The path of a file, and how that was last written; none where it is not there. Bytes, because administrators name their
+/// files as they like, and serde refuses a path that is no UTF-8.
+pub(super) type FileState = (Vec<u8>, Option<Stamp>);
 
 /// The files that the outcome depends on beside the registry, as they are now. To be taken before any of them is read,
 /// so that one that changes meanwhile is seen to have changed by the next publish.
 pub(super) fn file_states(target: &dyn Target) -> Vec<FileState> {
     let state = |file: PathBuf| {
         let stamp = Stamp::of(&file);
-        (file, stamp)
+        (file.into_os_string().into_vec(), stamp)
     };
     target.watched_files().into_iter().map(state).collect()
 }
@@ -314,21 +322,22 @@ pub(super) fn file_states(target: &dyn Target) -> Vec<FileState> {
 struct InputDigest(Sha256);
 
 impl InputDigest {
-    fn of(value: &impl Serialize) -> String {
+    fn of(value: &impl Serialize) -> Result<String, Error> {
         let mut digest = Self(Sha256::new());
-        digest.add(value);
-        digest.text()
+        digest.add(value)?;
+        Ok(digest.text())
     }
 
     fn text(self) -> String {
         hexadecimal(&self.0.finalize())
     }
 
-    /// Adds anything serializable as its JSON, which delimits itself.
-    fn add(&mut self, value: &impl Serialize) {
-        // Serializing our own plain data into memory cannot fail; if it did, its absence would match nothing.
-        self.0.update(serde_json::to_vec(value).unwrap_or_default());
+    /// Adds anything serializable as its JSON, which delimits itself. What cannot be serialized must not go unsaid: without
+    /// it, whatever it becomes would be the same, and no change of it would ever be published.
+    fn add(&mut self, value: &impl Serialize) -> Result<(), Error> {
+        self.0.update(serde_json::to_vec(value).map_err(Error::Digest)?);
         self.0.update(b"\n");
+        Ok(())
     }
 }
 
@@ -410,7 +419,7 @@ impl Watched {
     }
 
     /// Of all that its part of a set is made from.
-    fn digest(&self) -> String {
+    fn digest(&self) -> Result<String, Error> {
         let host = &self.host;
         InputDigest::of(&(
             (&self.published, host.received, &host.fingerprint),
@@ -495,7 +504,8 @@ mod tests {
             store(&paths, name, 1);
         }
         let before = published(&paths, &configuration);
-        let digest = |inputs: &Inputs<()>| inputs.digest(&[], &[], &configuration, Some(&before), |_| true);
+        let digest =
+            |inputs: &Inputs<()>| inputs.digest(&[], &[], &configuration, Some(&before), |_| true).unwrap();
         let inputs = all(&paths, &configuration, Some(&before));
         assert_eq!(words(&inputs), ["unchanged"; 3]);
         assert_eq!(inputs.sources(Some(&before)), before.sources);
