@@ -37,6 +37,7 @@ pub(crate) mod guard;
 pub(crate) mod inputs;
 mod last;
 pub(crate) mod packed;
+mod recovered;
 pub mod stations;
 pub(crate) mod trial;
 mod watch;

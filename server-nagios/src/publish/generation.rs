@@ -30,18 +30,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use monitoring_info::fingerprint::hexadecimal;
 use monitoring_info::host::HostName;
+use monitoring_info::published::Published;
 use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::Error;
 use super::inputs::Source;
 use super::packed::Packed;
+use super::{Error, recovered};
 use crate::durable::{self, FileError};
 use crate::paths::Paths;
 use crate::publication::Note;
-use crate::target::{ENTRY, Engine, Group, Subject};
+use crate::target::{ENTRY, Engine, Group, Service, Subject};
 
 /// How many generations are kept, the current one among them.
 const KEPT: usize = 5;
@@ -55,7 +58,7 @@ const NEXT: &str = ".next-";
 /// The same while it is being made.
 const PREPARING: &str = ".next";
 /// What the engine reads of single hosts, within its folder.
-const HOSTS: &str = "hosts";
+pub(super) const HOSTS: &str = "hosts";
 /// What the checking program reads.
 const DOCUMENTS: &str = "published";
 /// The hosts in a set, and what they were made from: most of the manifest, in two documents that are read side by side.
@@ -120,6 +123,34 @@ pub(crate) struct Entry {
     pub address: IpAddr,
 }
 
+impl Entry {
+    /// That of a host that is published so, in these groups, by these files: the engine's, which is at `path`, and the
+    /// checking program's.
+    pub(super) fn of(
+        published: &Published,
+        services: &[Service],
+        groups: &BTreeSet<Group>,
+        path: PathBuf,
+        [configuration, document]: [&[u8]; 2],
+    ) -> Result<Self, Error> {
+        let mut digest = Sha256::new();
+        digest.update(configuration);
+        digest.update([0]);
+        digest.update(document);
+        let services = services.iter().map(|service| (service.label(), service.kind.clone())).collect();
+        let definitions = published.definitions.iter().map(|sent| sent.name.clone()).collect();
+        Ok(Self {
+            generation: published.generation,
+            digest: hexadecimal(&digest.finalize()),
+            path,
+            groups: Packed::of(groups)?,
+            services: Packed::of(&services)?,
+            definitions: Packed::of(&definitions)?,
+            address: published.address,
+        })
+    }
+}
+
 /// A host's part of a set.
 #[derive(Debug, Clone)]
 pub(crate) struct Piece {
@@ -150,10 +181,36 @@ impl Manifest {
     }
 
     /// That of the generation in a folder.
+    ///
+    /// What of it cannot be read is no reason to publish nothing, or each host would wait for somebody who mends it. What the
+    /// hosts were made from only spares the next publish to read them, and who is to be watched is in the
+    /// [files](recovered) too. The inputs are left out then, so that they are unlike any: the next publish makes a set that
+    /// is whole.
     fn read(folder: &Path) -> Result<Option<Self>, Error> {
-        let Some(manifest) = document_of::<Self>(folder, MANIFEST)? else { return Ok(None) };
-        let (hosts, sources) = rayon::join(|| part(folder, ENTRIES), || part(folder, SOURCES));
-        Ok(Some(Self { hosts: hosts?, sources: sources?, ..manifest }))
+        let (manifest, (hosts, sources)) = rayon::join(
+            || document_of::<Self>(folder, MANIFEST),
+            || rayon::join(|| document_of(folder, ENTRIES), || document_of(folder, SOURCES)),
+        );
+        match (manifest, hosts, sources) {
+            (Ok(Some(manifest)), Ok(Some(hosts)), Ok(Some(sources))) => {
+                Ok(Some(Self { hosts, sources, ..manifest }))
+            }
+            // A package lets `current` name an empty folder before the first publish.
+            (Ok(None), Ok(None), Ok(None)) if !recovered::folder_of_hosts(folder).exists() => Ok(None),
+            (manifest, hosts, _) => {
+                let hosts = match hosts {
+                    Ok(Some(hosts)) => hosts,
+                    _ => recovered::hosts(folder)?,
+                };
+                let generation = folder.file_name().and_then(|name| name.to_str()?.parse().ok());
+                let manifest = manifest.ok().flatten().unwrap_or_else(|| Self {
+                    version: 1,
+                    generation: generation.unwrap_or(0),
+                    ..Self::default()
+                });
+                Ok(Some(Self { hosts, inputs: String::new(), ..manifest }))
+            }
+        }
     }
 
     /// What a host was made from that is published as it wants to be, and of which nothing else is to be said.
@@ -202,14 +259,6 @@ fn document_of<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::File(FileError { action: "read", path, source })),
     }
-}
-
-/// A document that is there wherever there is a manifest.
-fn part<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<T, Error> {
-    document_of(folder, name)?.ok_or_else(|| {
-        let path = folder.join(name);
-        Error::File(FileError { action: "read", path, source: io::ErrorKind::NotFound.into() })
-    })
 }
 
 /// What was watched by the generations that are still kept, and is not by the current one, if that is younger than this.
@@ -430,7 +479,7 @@ impl Staging {
 }
 
 /// A host's document for the checking program, within a generation.
-fn document(name: &HostName) -> PathBuf {
+pub(super) fn document(name: &HostName) -> PathBuf {
     Path::new(DOCUMENTS).join(format!("{name}.json"))
 }
 

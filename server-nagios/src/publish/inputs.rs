@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use monitoring_info::fingerprint::hexadecimal;
 use monitoring_info::host::HostName;
 use monitoring_info::published::{self, Published};
-use monitoring_info::registration::Judged;
+use monitoring_info::registration::{Judged, Sent};
 use monitoring_info::service;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -378,28 +378,12 @@ impl Watched {
             definitions: Vec::new(),
         };
         for sent in record.registration.definitions {
-            let service = |name, probe: Option<&str>| Service {
-                name,
-                probe: probe.map(str::to_owned),
-                kind: sent.kind.clone(),
-                file: sent.file.clone(),
+            // Left out here, and told to the host in every reply.
+            let Some(probed) = services_of(&published, &sent) else {
+                refused += 1;
+                continue;
             };
-            match sent.judge() {
-                Judged::Sound(definition) => {
-                    services.extend(
-                        service::probes(&published.subject(&definition))
-                            .into_iter()
-                            .map(|probe| service(definition.name().clone(), probe.name)),
-                    );
-                }
-                // Watched by a probe that is UNKNOWN and says why.
-                Judged::UnknownType(name) => services.push(service(name, None)),
-                // Left out here, and told to the host in every reply.
-                Judged::Refused(_) => {
-                    refused += 1;
-                    continue;
-                }
-            }
+            services.extend(probed);
             published.definitions.push(sent);
         }
         services.sort_by(|one, other| (&one.name, &one.probe).cmp(&(&other.name, &other.probe)));
@@ -425,6 +409,27 @@ impl Watched {
             (&self.published, host.received, &host.fingerprint),
             (&host.tags, &host.say, &self.opted_out),
         ))
+    }
+}
+
+/// What is probed for a definition of a host; none where it is refused.
+pub(super) fn services_of(published: &Published, sent: &Sent) -> Option<Vec<Service>> {
+    let service = |name, probe: Option<&str>| Service {
+        name,
+        probe: probe.map(str::to_owned),
+        kind: sent.kind.clone(),
+        file: sent.file.clone(),
+    };
+    match sent.judge() {
+        Judged::Sound(definition) => Some(
+            service::probes(&published.subject(&definition))
+                .into_iter()
+                .map(|probe| service(definition.name().clone(), probe.name))
+                .collect(),
+        ),
+        // Watched by a probe that is UNKNOWN and says why.
+        Judged::UnknownType(name) => Some(vec![service(name, None)]),
+        Judged::Refused(_) => None,
     }
 }
 

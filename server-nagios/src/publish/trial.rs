@@ -10,15 +10,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use monitoring_info::fingerprint::hexadecimal;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Publication, Standing};
-use sha2::{Digest, Sha256};
 
 use super::Error;
 use super::generation::{self, Entry, Index, Origin, Piece, Staging};
 use super::inputs::{Reader, Watched};
-use super::packed::Packed;
 use crate::administrator::HostOverride;
 use crate::paths::Paths;
 use crate::publication::Note;
@@ -70,23 +67,10 @@ pub(crate) fn render(target: &dyn Engine, watched: &Watched) -> Result<Piece, Er
     let file = target.render_host(&watched.host)?;
     // Plain data into memory: cannot fail, and an empty document would be UNKNOWN at every check.
     let published = serde_json::to_vec(&watched.published).unwrap_or_default();
-    let mut hasher = Sha256::new();
-    hasher.update(&file.text);
-    hasher.update([0]);
-    hasher.update(&published);
-    let host = &watched.host;
-    let services = host.services.iter().map(|service| (service.label(), service.kind.clone())).collect();
-    let definitions = watched.published.definitions.iter().map(|sent| sent.name.clone()).collect();
+    let files = [file.text.as_bytes(), &published];
+    let (host, groups) = (&watched.host, watched.host.groups());
     Ok(Piece {
-        entry: Arc::new(Entry {
-            generation: watched.host.generation,
-            digest: hexadecimal(&hasher.finalize()),
-            path: file.path,
-            groups: Packed::of(&watched.host.groups())?,
-            services: Packed::of(&services)?,
-            definitions: Packed::of(&definitions)?,
-            address: watched.host.address,
-        }),
+        entry: Arc::new(Entry::of(&watched.published, &host.services, &groups, file.path, files)?),
         origin: Origin::Rendered { configuration: file.text.into(), published: published.into() },
     })
 }

@@ -1,0 +1,83 @@
+//! What is damaged in the server's own state: nobody is forgotten by it, and the next ordinary publish makes it whole.
+
+#[expect(dead_code, reason = "each test program uses its part of it")]
+#[path = "publish/site.rs"]
+mod site;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use auto_monitor_server::publication;
+use auto_monitor_server::registry::Withdrawn;
+use monitoring_info::registration::Standing;
+use site::{Site, host};
+
+/// What may be with a file of ours.
+const DAMAGES: [fn(&Path); 2] = [|file| fs::write(file, "{").unwrap(), |file| fs::remove_file(file).unwrap()];
+
+fn is_whole(file: &Path) -> bool {
+    serde_json::from_slice::<serde_json::Value>(&fs::read(file).unwrap()).is_ok()
+}
+
+/// Exit status, and what it printed, standard error last.
+fn run(site: &Site, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auto-monitor-server"));
+    command.arg("--root").arg(site.root()).args(arguments).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[test]
+fn without_what_the_hosts_were_made_from_all_are_read_again() {
+    let site = Site::running();
+    site.register("web1.example.org", &["ssh"]);
+    site.published();
+    for (n, damage) in DAMAGES.iter().enumerate() {
+        let sources = site.paths.current().join("sources.json");
+        damage(&sources);
+        let name = format!("new{n}.example.org");
+        site.register(&name, &["ssh"]);
+        assert_eq!(site.published().hosts, n + 2);
+        assert_eq!(site.services(&name), ["host registration", "ssh"]);
+        assert!(is_whole(&sources));
+        assert!(!site.published().changed);
+        // Also where nothing else has changed.
+        damage(&sources);
+        site.published();
+        assert!(is_whole(&sources));
+    }
+}
+
+#[test]
+fn a_lost_list_of_the_hosts_loses_no_host() {
+    for (file, damage) in
+        ["hosts.json", "manifest.json"].into_iter().flat_map(|file| DAMAGES.map(|damage| (file, damage)))
+    {
+        let site = Site::running();
+        for n in 1..=9 {
+            site.register(&format!("web{n}.example.org"), &["ssh", "http:ssl=True"]);
+        }
+        site.published();
+        let lost = site.paths.current().join(file);
+        damage(&lost);
+        let (status, said) = run(&site, &["status"]);
+        assert!(status == Some(0) && said.contains("9 hosts with 27 services"), "{status:?} {said}");
+        // What vanishes meanwhile is no less an accident.
+        for n in 1..=4 {
+            fs::remove_file(site.paths.record(&host(&format!("web{n}.example.org")))).unwrap();
+        }
+        site.register("new.example.org", &["ssh"]);
+        let published = site.published();
+        assert_eq!((published.hosts, published.notes.len()), (10, 4), "{:?}", published.notes);
+        assert_eq!(publication::of(&site.paths, &host("web1.example.org")).unwrap().standing, Standing::Held);
+        for name in ["web1.example.org", "web9.example.org"] {
+            assert_eq!(site.services(name), ["host registration", "http", "http certificate", "ssh"]);
+        }
+        assert!(is_whole(&lost));
+        assert!(!site.published().changed);
+        // What a host leaves on purpose still goes.
+        site.withdraw("web9.example.org", Withdrawn::ByHost);
+        assert_eq!(site.published().hosts, 9);
+    }
+}
