@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use auto_monitor_server::publication;
 use auto_monitor_server::registry::Withdrawn;
 use monitoring_info::registration::Standing;
-use site::{Site, host};
+use site::{Site, host, wait};
 
 /// What may be with a file of ours.
 const DAMAGES: [fn(&Path); 2] = [|file| fs::write(file, "{").unwrap(), |file| fs::remove_file(file).unwrap()];
@@ -80,4 +80,38 @@ fn a_lost_list_of_the_hosts_loses_no_host() {
         site.withdraw("web9.example.org", Withdrawn::ByHost);
         assert_eq!(site.published().hosts, 9);
     }
+}
+
+#[test]
+fn a_former_generation_that_is_half_removed_silences_no_heartbeat() {
+    let site = Site::running();
+    let sent = site.root().join("sent");
+    let program = site.root().join("mauvesend");
+    site.write("mauvesend", &format!("#!/bin/sh\necho \"$@\" >>{}\n", sent.display()));
+    assert!(Command::new("chmod").arg("+x").arg(&program).status().unwrap().success());
+    site.write(
+        "etc/auto-monitor-server-nagios/server.conf",
+        &format!(
+            "check-program = /bin/true\ncontacts = root\n\n[mauve]\npeople = alice\nsource = nagios.example.org\n\
+             mauvesend = {}\n\n[notify all]\npeople = alice\n",
+            program.display()
+        ),
+    );
+    for name in ["web1.example.org", "web2.example.org", "web3.example.org"] {
+        site.register(name, &["ssh"]);
+    }
+    for name in ["web2.example.org", "web3.example.org"] {
+        assert_eq!(run(&site, &["publish"]).0, Some(0));
+        site.withdraw(name, Withdrawn::ByHost);
+    }
+    assert_eq!(run(&site, &["publish"]).0, Some(0));
+    // As a removal leaves it that was killed.
+    let first = site.paths.generations().join("1");
+    fs::remove_dir_all(first.join("published")).unwrap();
+    fs::remove_file(first.join("hosts.json")).unwrap();
+    wait("Nagios gets on", || run(&site, &["doctor"]).1.contains("Nagios gets on, with "));
+    assert_eq!(run(&site, &["heartbeat"]), (Some(0), String::new()));
+    let said = fs::read_to_string(&sent).unwrap();
+    assert!(said.contains("heartbeat"), "{said}");
+    assert!(said.contains("web3.example.org") && !said.contains("web2.example.org"), "{said}");
 }

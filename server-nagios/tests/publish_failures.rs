@@ -273,6 +273,7 @@ fn leftovers_of_a_killed_publish_are_no_obstacle() {
         "generations/.scratch/mirror-1/x",
         "generations/.next/nagios/hosts/x.cfg",
         "generations/.next-7/published/x.json",
+        "generations/.old-7/published/x.json",
     ] {
         site.write(&format!("var/lib/auto-monitor-server-nagios/{leftover}"), "half");
     }

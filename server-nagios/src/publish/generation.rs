@@ -4,6 +4,7 @@
 //! generations/.staging    being written; of no meaning to anybody
 //! generations/.scratch    what the engine writes while it verifies
 //! generations/.next-N     the hosts' files of N, as which the next set begins
+//! generations/.old-N      being removed
 //! generations/N           complete, verified, synced; never changed again:
 //!     nagios/             what the engine reads
 //!     entry/              by which it finds it
@@ -57,6 +58,8 @@ const SCRATCH: &str = ".scratch";
 const NEXT: &str = ".next-";
 /// The same while it is being made.
 const PREPARING: &str = ".next";
+/// What the name of a generation begins with while it is removed; its number follows.
+const OLD: &str = ".old-";
 /// What the engine reads of single hosts, within its folder.
 pub(super) const HOSTS: &str = "hosts";
 /// What the checking program reads.
@@ -274,7 +277,10 @@ pub(crate) fn withdrawn(
     }
     let mut withdrawn = BTreeSet::new();
     for number in numbers(paths)?.into_iter().filter(|number| *number < current.generation) {
-        let Some(before) = Manifest::read(&paths.generations().join(number.to_string()))? else { continue };
+        // One that cannot be read, or goes meanwhile, is not worth the heartbeat that this is told with: without it, the
+        // station would take the engine for dead.
+        let before = Manifest::read(&paths.generations().join(number.to_string()));
+        let Ok(Some(before)) = before else { continue };
         for (name, entry) in &before.hosts {
             let subject =
                 |service: Option<&String>| Subject { host: name.to_string(), service: service.cloned() };
@@ -286,8 +292,8 @@ pub(crate) fn withdrawn(
                 let every_host = every_host.iter().map(|service| subject(Some(&(*service).to_owned())));
                 withdrawn.extend(every_host.chain([subject(None)]));
             }
-            let now = now.map(|now| now.services.get()).transpose()?.unwrap_or_default();
-            let before = entry.services.get()?;
+            let now = now.map_or_else(|| Ok(BTreeMap::new()), |now| now.services.get());
+            let (Ok(now), Ok(before)) = (now, entry.services.get()) else { continue };
             let gone = before.keys().filter(|service| !now.contains_key(*service));
             withdrawn.extend(gone.map(|service| subject(Some(service))));
         }
@@ -519,15 +525,16 @@ pub(super) fn prepare(paths: &Paths, engine: &str, current: &Manifest) {
     }
 }
 
-/// Removes what next sets would have begun as, but for the current generation's.
-fn discard_prepared(generations: &Path, current: Option<u64>) -> Result<(), Error> {
+/// Removes what next sets would have begun as, but for the current generation's, and what is left of former generations.
+fn discard_leftovers(generations: &Path, current: Option<u64>) -> Result<(), Error> {
     let fail = |source| Error::File(FileError { action: "read", path: generations.to_owned(), source });
     for entry in fs::read_dir(generations).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let name = entry.file_name();
         let wanted =
             |name: &str| name.strip_prefix(NEXT).is_some_and(|number| number.parse().ok() == current);
-        if name.to_str().is_some_and(|name| name.starts_with(PREPARING) && !wanted(name)) {
+        let left = |name: &str| name.starts_with(OLD) || name.starts_with(PREPARING) && !wanted(name);
+        if name.to_str().is_some_and(left) {
             remove_folder(&entry.path())?;
         }
     }
@@ -618,11 +625,17 @@ pub(super) fn note_taken(paths: &Paths, generation: u64) {
 pub(super) fn prune(paths: &Paths) -> Result<(), Error> {
     discard(&paths.generations())?;
     let current = current_number(paths);
-    discard_prepared(&paths.generations(), current)?;
+    let generations = paths.generations();
+    discard_leftovers(&generations, current)?;
     let numbers = numbers(paths)?;
     let old = numbers.len().saturating_sub(KEPT);
     for number in numbers.into_iter().take(old).filter(|number| Some(*number) != current) {
-        remove_folder(&paths.generations().join(number.to_string()))?;
+        // A number names no half of a generation, also where this is killed or somebody reads meanwhile.
+        let (path, going) =
+            (generations.join(number.to_string()), generations.join(format!("{OLD}{number}")));
+        fs::rename(&path, &going)
+            .map_err(|source| Error::File(FileError { action: "rename", path, source }))?;
+        remove_folder(&going)?;
     }
     Ok(())
 }
