@@ -405,22 +405,18 @@ fn tidy<T>(paths: &Paths, target: &dyn Target, manifest: &Manifest, inputs: &Inp
     let notes = publication::store(paths, &manifest.notes)
         .err()
         .map(|error| format!("cannot write to {}: {error}", paths.publications().display()));
-    for (name, wish) in &inputs.hosts {
-        // A host that the administrator removed is forgotten; one that deregistered keeps its generation, which must
-        // never go back. The record is looked at again: the host may have registered anew meanwhile.
-        if matches!(wish, Wish::Gone { withdrawn: Some(Withdrawn::ByAdministrator) })
-            && !manifest.hosts.contains_key(name)
-            && matches!(registry::load(paths, name), Ok(Some(record)) if record.withdrawn == Some(Withdrawn::ByAdministrator))
-        {
-            // It stays a tombstone where it cannot be removed, and the next publish tries again.
-            let _ = fs::remove_file(paths.record(name));
-        }
-    }
     let unfinished = durable::sweep(&paths.state())
         .err()
         .map(|error| format!("cannot remove what is unfinished in {}: {error}", paths.state().display()));
+    // A host that the administrator removed is forgotten; one that deregistered keeps its generation, which must never go
+    // back.
+    let removed = |(name, wish): &(&HostName, &Wish<T>)| {
+        matches!(wish, Wish::Gone { withdrawn: Some(Withdrawn::ByAdministrator) })
+            && !manifest.hosts.contains_key(*name)
+    };
+    let removed = inputs.hosts.iter().filter(removed).map(|(name, _)| name);
     // Sessions leave something too, and never look back.
-    let sessions = Ledger::sweep_unless_in_use(paths).err().map(|error| error.to_string());
+    let sessions = Ledger::sweep_unless_in_use(paths, removed).err().map(|error| error.to_string());
     let generations = generation::prune(paths).err();
     generation::prepare(paths, target.name(), manifest);
     notes.or(generations.map(|error| error.to_string())).or(unfinished).or(sessions)

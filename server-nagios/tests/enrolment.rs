@@ -184,10 +184,10 @@ fn half_written_files_are_passed_over_and_swept_away() {
     assert!(files.iter().all(|file| !file.exists()));
     write();
     let in_use = state.ledger();
-    Ledger::sweep_unless_in_use(&state.paths).unwrap();
+    Ledger::sweep_unless_in_use(&state.paths, []).unwrap();
     assert!(files.iter().all(|file| file.exists()), "what is in use is somebody's");
     drop(in_use);
-    Ledger::sweep_unless_in_use(&state.paths).unwrap();
+    Ledger::sweep_unless_in_use(&state.paths, []).unwrap();
     assert!(files.iter().all(|file| !file.exists()));
     assert!(matches!(state.standing(1), Standing::Approved(_)));
 }

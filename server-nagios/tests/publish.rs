@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
+use auto_monitor_server::enrolment::Ledger;
 use auto_monitor_server::publication;
 use auto_monitor_server::registry::Withdrawn;
 use monitoring_info::registration::Standing;
@@ -172,6 +173,23 @@ fn a_host_that_leaves_on_purpose_leaves() {
     assert!(site.paths.record(&host("web1.example.org")).exists(), "its generation must never go back");
     assert!(!site.paths.record(&host("web5.example.org")).exists());
     assert!(!site.published().changed);
+}
+
+#[test]
+fn what_was_removed_is_not_forgotten_while_a_session_may_bring_it_back() {
+    let site = Site::running();
+    for name in ["web1.example.org", "web2.example.org"] {
+        site.register(name, &["ssh"]);
+    }
+    site.published();
+    let removed = site.paths.record(&host("web1.example.org"));
+    let session = Ledger::lock(&site.paths).unwrap();
+    site.withdraw("web1.example.org", Withdrawn::ByAdministrator);
+    assert_eq!(site.published().hosts, 1);
+    assert!(removed.exists());
+    drop(session);
+    assert!(!site.published().changed);
+    assert!(!removed.exists());
 }
 
 #[test]

@@ -142,18 +142,35 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// The same by somebody who does not wait for the lock, and comes again: while somebody has it, nothing is done.
+    /// The same by somebody who does not wait for the lock, and comes again: while somebody has it, nothing is done. Of
+    /// these hosts, those are forgotten before that which the administrator has removed.
     ///
     /// # Errors
     /// As [`Ledger::sweep`].
-    pub fn sweep_unless_in_use(paths: &Paths) -> Result<(), Error> {
+    pub fn sweep_unless_in_use<'h>(
+        paths: &Paths,
+        removed: impl IntoIterator<Item = &'h HostName>,
+    ) -> Result<(), Error> {
         let path = lock_file(paths);
         match Lock::attempt(&path) {
-            Ok(Some(lock)) => Ledger { paths, _lock: lock }.sweep(),
+            Ok(Some(lock)) => {
+                let ledger = Ledger { paths, _lock: lock };
+                removed.into_iter().for_each(|name| ledger.forget(name));
+                ledger.sweep()
+            }
             Ok(None) => Ok(()),
             // Nobody has ever enrolled.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(failed("lock", &path)(error)),
+        }
+    }
+
+    /// Removes the tombstone of a host that the administrator has removed. A session that stores a registration shares the
+    /// lock, so it is no registration that goes; and where the tombstone cannot be removed, it harms nobody.
+    fn forget(&self, name: &HostName) {
+        let record = registry::load(self.paths, name).ok().flatten();
+        if record.is_some_and(|record| record.withdrawn == Some(Withdrawn::ByAdministrator)) {
+            let _ = fs::remove_file(self.paths.record(name));
         }
     }
 

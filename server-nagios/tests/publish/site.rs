@@ -38,7 +38,9 @@ impl Site {
         {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
-        fs::create_dir_all(root.join(state).join("registry")).unwrap();
+        for folder in ["registry", "enrolment"] {
+            fs::create_dir_all(root.join(state).join(folder)).unwrap();
+        }
         let var = var.display();
         let user = rustix::process::geteuid().as_raw();
         let group = rustix::process::getegid().as_raw();
