@@ -115,3 +115,28 @@ fn a_former_generation_that_is_half_removed_silences_no_heartbeat() {
     assert!(said.contains("heartbeat"), "{said}");
     assert!(said.contains("web3.example.org") && !said.contains("web2.example.org"), "{said}");
 }
+
+#[test]
+fn a_record_that_cannot_be_read_keeps_no_other_host_waiting() {
+    let site = Site::running();
+    for name in ["web1.example.org", "web2.example.org"] {
+        site.register(name, &["ssh"]);
+    }
+    site.published();
+    let record = site.paths.record(&host("web1.example.org"));
+    let kept = fs::read(&record).unwrap();
+    fs::remove_file(&record).unwrap();
+    fs::create_dir(&record).unwrap();
+    site.register("web2.example.org", &["ssh", "http"]);
+    let published = site.published();
+    assert_eq!(published.hosts, 2);
+    assert_eq!(site.services("web2.example.org"), ["host registration", "http", "ssh"]);
+    assert_eq!(site.services("web1.example.org"), ["host registration", "ssh"]);
+    let note = &published.notes[&host("web1.example.org")].publication;
+    let reason = note.reason.as_deref().unwrap();
+    assert_eq!(note.standing, Standing::Waiting);
+    assert!(reason.starts_with("cannot read ") && reason.contains("Is a directory"), "{reason}");
+    fs::remove_dir(&record).unwrap();
+    fs::write(&record, kept).unwrap();
+    assert_eq!(site.published().notes.len(), 0);
+}

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::Error;
 use super::generation::Manifest;
+use super::last::told;
 use crate::administrator::{self, HostOverride};
 use crate::configuration::Configuration;
 use crate::paths::Paths;
@@ -208,7 +209,10 @@ impl<'a> Reader<'a> {
             Err(error @ registry::Error::Damaged { .. }) => {
                 return Ok(Some(Wish::Unreadable(error.to_string())));
             }
-            Err(error) => return Err(Error::Registry(error)),
+            // One file that is no file, or that the disk has lost, says nothing of any other.
+            Err(error @ registry::Error::File(_)) => {
+                return Ok(Some(Wish::Unreadable(told(&Error::Registry(error)))));
+            }
         };
         Ok(Some(if record.withdrawn.is_some() {
             Wish::Gone { withdrawn: record.withdrawn }
