@@ -180,7 +180,16 @@ pub(crate) enum Origin {
 impl Manifest {
     /// That of the current generation; none before the first.
     pub(crate) fn current(paths: &Paths) -> Result<Option<Self>, Error> {
-        Self::read(&paths.current())
+        // Looked up once, so that all of it is of one generation whatever is swapped meanwhile. Where it is no link, but what
+        // a copy of the state has made of one, there is one generation at most.
+        let folder = || {
+            let current = paths.current();
+            fs::read_link(&current).map_or(current, |generation| paths.state().join(generation))
+        };
+        let named = folder();
+        let manifest = Self::read(&named);
+        // Who was held up until it was removed looks again.
+        if named.exists() { manifest } else { Self::read(&folder()) }
     }
 
     /// That of the generation in a folder.
@@ -638,4 +647,55 @@ pub(super) fn prune(paths: &Paths) -> Result<(), Error> {
         remove_folder(&going)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_swap_while_it_is_read_mixes_no_two_generations() {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths::below(root.path()).unwrap();
+        let entry = Entry {
+            generation: 1,
+            digest: String::new(),
+            path: PathBuf::new(),
+            groups: Packed::of(&[].into()).unwrap(),
+            services: Packed::of(&[].into()).unwrap(),
+            definitions: Packed::of(&vec![]).unwrap(),
+            address: [192, 0, 2, 1].into(),
+        };
+        for generation in [1, 2] {
+            let folder = paths.generations().join(generation.to_string());
+            fs::create_dir_all(&folder).unwrap();
+            let hosts = BTreeMap::from([(format!("web{generation}"), &entry)]);
+            let manifest = Manifest { generation, ..Manifest::default() };
+            fs::write(folder.join(MANIFEST), serde_json::to_vec(&manifest).unwrap()).unwrap();
+            fs::write(folder.join(ENTRIES), serde_json::to_vec(&hosts).unwrap()).unwrap();
+            fs::write(folder.join(SOURCES), "{}").unwrap();
+        }
+        point(&paths, Some(1)).unwrap();
+        let over = AtomicBool::new(false);
+        let mixed = thread::scope(|scope| {
+            scope.spawn(|| {
+                let new = paths.state().join(".new");
+                for generation in [1, 2].into_iter().cycle().take_while(|_| !over.load(Ordering::Relaxed)) {
+                    symlink(format!("generations/{generation}"), &new).unwrap();
+                    fs::rename(&new, paths.current()).unwrap();
+                }
+            });
+            let is_mixed = |manifest: &Manifest| {
+                !manifest.hosts.contains_key(format!("web{}", manifest.generation).as_str())
+            };
+            let read = (0..2000).map(|_| Manifest::current(&paths).map(Option::unwrap_or_default));
+            let mixed = read.filter(|read| read.as_ref().is_ok_and(is_mixed)).count();
+            over.store(true, Ordering::Relaxed);
+            mixed
+        });
+        assert_eq!(mixed, 0);
+    }
 }
