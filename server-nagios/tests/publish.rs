@@ -79,6 +79,10 @@ fn the_next_set_begins_as_the_current_one_only_if_all_of_it_is_there() {
     let generations = site.paths.generations();
     let hosts = |generation: &str| generations.join(generation).join("nagios/hosts");
     assert_eq!(fs::read_dir(hosts(".next-1")).unwrap().count(), 3);
+    // One that is not whole is made anew.
+    fs::remove_file(hosts(".next-1").join("web2.example.org.cfg")).unwrap();
+    site.published();
+    assert_eq!(fs::read_dir(hosts(".next-1")).unwrap().count(), 3);
     fs::remove_file(hosts(".next-1").join("web2.example.org.cfg")).unwrap();
     site.register("web1.example.org", &["ssh"]);
     site.published();

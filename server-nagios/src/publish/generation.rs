@@ -523,6 +523,11 @@ pub(super) fn prepare(paths: &Paths, engine: &str, current: &Manifest) {
         return;
     }
     let folder = generations.join(PREPARING);
+    let next = generations.join(format!("{NEXT}{}", current.generation));
+    // One that is not whole would be in the way for as long as this generation is current.
+    if remove_folder(&next).is_err() {
+        return;
+    }
     let set = generations.join(current.generation.to_string());
     let link = |path: &Path| fs::hard_link(set.join(path), folder.join(path));
     let linked = make_folders(&folder, engine).is_ok()
@@ -530,7 +535,7 @@ pub(super) fn prepare(paths: &Paths, engine: &str, current: &Manifest) {
             link(&Path::new(engine).join(&entry.path)).and_then(|()| link(&document(name))).is_ok()
         });
     if linked {
-        let _ = fs::rename(&folder, generations.join(format!("{NEXT}{}", current.generation)));
+        let _ = fs::rename(&folder, next);
     }
 }
 
