@@ -451,12 +451,19 @@ impl Staging {
         })
     }
 
-    /// Makes everything so far durable.
-    pub(super) fn sync(&self) -> Result<(), Error> {
-        let sync =
-            |source: io::Error| Error::File(FileError { action: "sync", path: self.folder.clone(), source });
-        let staged = File::open(&self.folder).map_err(sync)?;
-        rustix::fs::syncfs(&staged).map_err(|error| sync(error.into()))
+    /// The folder, by which it is [made durable](Self::sync).
+    pub(super) fn open(&self) -> Result<File, Error> {
+        let path = &self.folder;
+        File::open(path)
+            .map_err(|source| Error::File(FileError { action: "open", path: path.clone(), source }))
+    }
+
+    /// Makes everything so far durable that is in the folder. It is open already, because whoever it is that syncs may be
+    /// root meanwhile, who is to open nothing where another account could lay a link.
+    pub(super) fn sync(&self, folder: &File) -> Result<(), Error> {
+        let path = || self.folder.clone();
+        rustix::fs::syncfs(folder)
+            .map_err(|error| Error::File(FileError { action: "sync", path: path(), source: error.into() }))
     }
 
     fn serialized(&self, name: &str, document: &impl Serialize) -> Result<Vec<u8>, Error> {
@@ -481,7 +488,7 @@ impl Staging {
         self.write(Path::new(ENTRIES), &index.hosts, 0o640)?;
         self.write(Path::new(SOURCES), &index.sources, 0o640)?;
         self.write(Path::new(MANIFEST), &self.serialized(MANIFEST, manifest)?, 0o640)?;
-        self.sync()?;
+        self.sync(&self.open()?)?;
         fs::rename(&self.folder, &folder)
             .and_then(|()| durable::sync_folder(&self.generations))
             .map_err(|source| Error::File(FileError { action: "make", path: folder, source }))

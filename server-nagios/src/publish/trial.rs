@@ -180,10 +180,11 @@ impl<'a> Trial<'a> {
             self.staging.share(&path, &text)?;
         }
         // What is accepted has to be durable and listed anyway, and nothing else is to be done meanwhile. No file is
-        // written there: the engine may be asked by root.
+        // opened there: the engine may be asked by root, and who this process acts as is so for all of its threads.
         let staging = &*self.staging;
+        let folder = staging.open()?;
         let (verdict, prepared) = thread::scope(|scope| {
-            let preparing = scope.spawn(|| staging.sync().and_then(|()| staging.index()));
+            let preparing = scope.spawn(|| staging.sync(&folder).and_then(|()| staging.index()));
             let verdict = target.verify(Some(&staging.engine_folder()), staging.scratch());
             (verdict, preparing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
