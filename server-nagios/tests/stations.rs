@@ -235,3 +235,18 @@ fn nagios_tells_the_station_of_every_host_and_accepts_how() {
     site.published();
     assert!(!site.objects().contains("auto-monitor-mauve"));
 }
+
+#[test]
+fn a_station_that_clashes_with_the_administrators_objects_is_found_to_blame() {
+    let mut site = Site::running();
+    site.register("web1.example.org", &["http"]);
+    site.published();
+    site.write(
+        "etc/nagios4/conf.d/mine.cfg",
+        "define command {\n command_name auto-monitor-mauve-host\n command_line /bin/true\n}\n",
+    );
+    site.published();
+    configured(&mut site, ROUTING);
+    let told = site.refused();
+    assert!(told.contains("refuses what") && told.contains("server.conf gives"), "{told}");
+}

@@ -45,7 +45,7 @@ use super::{Error, recovered};
 use crate::durable::{self, FileError};
 use crate::paths::Paths;
 use crate::publication::Note;
-use crate::target::{ENTRY, Engine, Group, Service, Subject};
+use crate::target::{self, ENTRY, Engine, Group, Service, Subject};
 
 /// How many generations are kept, the current one among them.
 const KEPT: usize = 5;
@@ -321,6 +321,8 @@ pub(super) struct Staging {
     /// The current generation's hosts, of which what is the same need not be written.
     known: BTreeMap<HostName, Arc<Entry>>,
     placed: BTreeMap<HostName, Arc<Entry>>,
+    /// What belongs to no single host.
+    shared: BTreeSet<PathBuf>,
     sources: BTreeMap<HostName, Source>,
 }
 
@@ -341,6 +343,7 @@ impl Staging {
             engine,
             known: current.map(|manifest| manifest.hosts.clone()).unwrap_or_default(),
             placed: BTreeMap::new(),
+            shared: BTreeSet::new(),
             sources,
         };
         staging.discard()?;
@@ -423,9 +426,20 @@ impl Staging {
             .map_err(|source| Error::File(FileError { action: "write", path: to, source }))
     }
 
-    /// Writes a file that belongs to no single host.
-    pub(super) fn share(&self, path: &Path, text: &str) -> Result<(), Error> {
-        self.write(&Path::new(self.engine).join(path), text.as_bytes(), 0o644)
+    /// Writes the files that belong to no single host. Those of another attempt go, or one that is tried without would be
+    /// judged with it.
+    pub(super) fn share(&mut self, files: &[target::File]) -> Result<(), Error> {
+        let within = |file: &target::File| Path::new(self.engine).join(&file.path);
+        let shared: BTreeSet<PathBuf> = files.iter().map(within).collect();
+        for path in self.shared.difference(&shared).map(|path| self.folder.join(path)) {
+            fs::remove_file(&path)
+                .map_err(|source| Error::File(FileError { action: "remove", path, source }))?;
+        }
+        for file in files {
+            self.write(&within(file), file.text.as_bytes(), 0o644)?;
+        }
+        self.shared = shared;
+        Ok(())
     }
 
     /// Writes a new file, without making it durable. A file of that name goes first: it may be a link to a published

@@ -19,7 +19,7 @@ use super::inputs::{Reader, Watched};
 use crate::administrator::HostOverride;
 use crate::paths::Paths;
 use crate::publication::Note;
-use crate::target::{Clash, Engine, Fault, File, Verdict};
+use crate::target::{Clash, Engine, Fault, Verdict};
 
 /// More hosts than this at fault at once are no accident of single hosts.
 const QUARANTINED_MAX: usize = 50;
@@ -176,9 +176,7 @@ impl<'a> Trial<'a> {
         self.staging.place(names.iter().map(|name| (name, piece(name))))?;
         let mut groups = generation::groups(self.staging.placed().values())?;
         groups.retain(|group| !self.foreign_groups.contains(&target.group_name(group)));
-        for File { path, text } in target.render_shared(&groups)? {
-            self.staging.share(&path, &text)?;
-        }
+        self.staging.share(&target.render_shared(&groups)?)?;
         // What is accepted has to be durable and listed anyway, and nothing else is to be done meanwhile. No file is
         // opened there: the engine may be asked by root, and who this process acts as is so for all of its threads.
         let staging = &*self.staging;
