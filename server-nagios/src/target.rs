@@ -229,6 +229,14 @@ pub enum EngineError {
         /// How long it ran.
         after: Duration,
     },
+    /// The engine's check says more than can be meant.
+    #[error("{} has said more than {} MiB of the configuration and was ended; ask it by hand, with -v, and mend what it says", program.display(), bytes / 1024 / 1024)]
+    Wordy {
+        /// The program.
+        program: PathBuf,
+        /// How much it has said.
+        bytes: u64,
+    },
     /// The engine's check was ended by somebody else.
     #[error("{} was killed while it checked the configuration; is there too little memory?", program.display())]
     Killed {

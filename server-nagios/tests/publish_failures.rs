@@ -11,7 +11,7 @@ use std::process::Command;
 use auto_monitor_server::enrolment::Ledger;
 use auto_monitor_server::publication;
 use monitoring_info::registration::Standing;
-use site::{Site, host};
+use site::{NAGIOS, Site, host};
 
 /// A site with one published host and one that waits.
 fn site() -> Site {
@@ -453,4 +453,30 @@ fn a_full_disk_and_a_read_only_one() {
     assert!(source.contains("Read-only file system"), "{error}: {source}");
     remount("remount,bind,rw");
     assert_eq!(site.published().hosts, 2);
+}
+
+#[test]
+fn what_nagios_says_is_not_cut_by_a_full_disk() {
+    if done_as_root("what_nagios_says_is_not_cut_by_a_full_disk") {
+        return;
+    }
+    let mut site = Site::running();
+    let _mounted = Mounted::tmpfs(site.paths.state(), "256k");
+    fs::create_dir_all(site.paths.registry()).unwrap();
+    site.register("web1.example.org", &["ssh"]);
+    site.published();
+    // It is full for as long as Nagios judges.
+    let filler = site.paths.state().join("filler");
+    site.write(
+        "nagios",
+        &format!(
+            "#!/bin/sh\ncat /dev/zero >{0} 2>/dev/null\n{NAGIOS} \"$@\"\nstatus=$?\nrm {0}\nexit $status\n",
+            filler.display()
+        ),
+    );
+    site.configuration.nagios = site.root().join("nagios");
+    fs::set_permissions(&site.configuration.nagios, fs::Permissions::from_mode(0o755)).unwrap();
+    site.write("etc/nagios4/conf.d/mine.cfg", "define hos {\n}\n");
+    let told = site.refused();
+    assert!(told.contains("refuses its own configuration") && told.contains("conf.d/mine.cfg:1"), "{told}");
 }

@@ -10,13 +10,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Signal;
 
 use super::main_file::MainFile;
@@ -44,6 +45,8 @@ const PRECACHE: &str = "objects.precache";
 const MIRROR: &str = "mirror-";
 /// The signals that come from somebody else: the kernel where memory is short, or a person.
 const FROM_OUTSIDE: [Signal; 4] = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP];
+/// Nagios says a line or two of a host or a service that it warns of: this is far more than a hundred thousand of each.
+const OUTPUT_MAX: u64 = 128 * 1024 * 1024;
 /// The name of [`entry`].
 pub(super) const ENTRY_FILE: &str = "auto-monitor.cfg";
 const COMMAND_NAME: &str = "command_name";
@@ -108,13 +111,19 @@ impl Verification<'_> {
     fn nagios(&self, options: &[&str]) -> Result<Output, EngineError> {
         let configuration = self.scratch.join("nagios.cfg");
         let text = self.configuration_text()?;
-        let output = self.scratch.join("output");
-        let write = |path: &Path, source| {
-            EngineError::File(FileError { action: "write", path: path.to_owned(), source })
+        fs::write(&configuration, text).map_err(|source| {
+            EngineError::File(FileError { action: "write", path: configuration.clone(), source })
+        })?;
+        // In memory: a full disk would cut it, and what is left would be taken for what Nagios says. A pipe would have to be
+        // read while Nagios runs.
+        let hold = |source| {
+            let (action, path) = ("hold in memory what is said by", self.program.clone());
+            EngineError::File(FileError { action, path, source })
         };
-        fs::write(&configuration, text).map_err(|error| write(&configuration, error))?;
-        let stdout = fs::File::create(&output).map_err(|error| write(&output, error))?;
-        let stderr = stdout.try_clone().map_err(|error| write(&output, error))?;
+        let output = memfd_create("verdict", MemfdFlags::CLOEXEC).map_err(|error| hold(error.into()))?;
+        let mut output = fs::File::from(output);
+        let stdout = output.try_clone().map_err(hold)?;
+        let stderr = output.try_clone().map_err(hold)?;
         let fail = |source| EngineError::Program { program: self.program.clone(), setting: "nagios", source };
         let mut child = Command::new(&self.program)
             .args(options)
@@ -130,11 +139,17 @@ impl Verification<'_> {
             if let Some(status) = child.try_wait().map_err(fail)? {
                 break status;
             }
-            if started.elapsed() > self.patience {
+            let is_much = output.metadata().map_err(hold)?.len() > OUTPUT_MAX;
+            if is_much || started.elapsed() > self.patience {
                 // Both can only fail when it has just ended by itself.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(EngineError::Endless { program: self.program.clone(), after: self.patience });
+                let program = self.program.clone();
+                return Err(if is_much {
+                    EngineError::Wordy { program, bytes: OUTPUT_MAX }
+                } else {
+                    EngineError::Endless { program, after: self.patience }
+                });
             }
             std::thread::sleep(Duration::from_millis(5));
         };
@@ -143,8 +158,8 @@ impl Verification<'_> {
         {
             return Err(EngineError::Killed { program: self.program.clone() });
         }
-        let text = fs::read(&output)
-            .map_err(|source| EngineError::File(FileError { action: "read", path: output, source }))?;
+        let mut text = Vec::new();
+        output.rewind().and_then(|()| output.read_to_end(&mut text)).map_err(hold)?;
         Ok(Output { success: status.success(), text: String::from_utf8_lossy(&text).into_owned() })
     }
 
