@@ -299,11 +299,22 @@ pub(super) fn basis(
     shared: &[File],
     configuration: &Configuration,
 ) -> Result<String, Error> {
+    // Whatever has a say in it, or may come to have; but not who is let in, and when and how is published. Another basis has
+    // all hosts read, and that again until there is something to publish.
+    let configuration = Configuration {
+        listen: Vec::new(),
+        sshd: PathBuf::new(),
+        auto_approve: Vec::new(),
+        expire_after: None,
+        reload_command: None,
+        quiet: Duration::ZERO,
+        quiet_at_most: Duration::ZERO,
+        ..configuration.clone()
+    };
     InputDigest::of(&(
         // A package's revision may render otherwise without having another version.
         Stamp::of(Path::new("/proc/self/exe")),
         shared.iter().map(|file| &file.text).collect::<Vec<_>>(),
-        // Whatever has a say in it, and what has none.
         format!("{configuration:?}"),
         files,
     ))
@@ -545,6 +556,23 @@ mod tests {
         configuration.expire_after = Some(Duration::ZERO);
         thread::sleep(Duration::from_millis(10));
         assert_eq!(words(&all(&paths, &configuration, Some(&after))), ["gone", "gone", "expired"]);
+    }
+
+    #[test]
+    fn only_what_has_a_say_in_every_host_has_all_read_again() {
+        let basis_of = |text: &str| {
+            let configuration = Configuration::parse("server.conf", text.as_bytes()).unwrap();
+            basis(&[], &[], &configuration).unwrap()
+        };
+        let basis = basis_of("");
+        for text in
+            ["listen = 192.0.2.1:29", "auto-approve = 192.0.2.0/24", "quiet = 9s", "expire-after = 9d"]
+        {
+            assert_eq!(basis_of(text), basis, "{text}");
+        }
+        for text in ["stale-after = 9d", "contacts = root", "mail-from = a@example.org"] {
+            assert_ne!(basis_of(text), basis, "{text}");
+        }
     }
 
     fn note() -> crate::publication::Note {
