@@ -106,9 +106,24 @@ fn is_zero(number: &usize) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp(u64, u64, i64, i64);
 
+/// In nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+/// For how long the clock of a file system stands still at most: two of the kernel's slowest ticks; where it has whole seconds
+/// alone, two of those.
+const TICK: i64 = SECOND / 50;
+const COARSE_TICK: i64 = 2 * SECOND;
+
 impl Stamp {
+    /// Whether no later file can have it. One that takes the other's place within a tick of the clock has the same times, and
+    /// maybe the size, and the inode that has just become free.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let Self(_, _, _, changed) = *self;
+        let tick = if changed % SECOND == 0 { COARSE_TICK } else { TICK };
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        i128::from(changed) + i128::from(tick) <= i128::try_from(now).unwrap_or(i128::MAX)
+    }
+
     fn of(path: &Path) -> Option<Self> {
-        const SECOND: i64 = 1_000_000_000;
         let data = fs::metadata(path).ok()?;
         let time = |seconds: i64, nanoseconds| seconds.wrapping_mul(SECOND).wrapping_add(nanoseconds);
         Some(Self(
@@ -223,8 +238,9 @@ impl<'a> Reader<'a> {
         } else {
             let watched = Watched::new(record, say, self.configuration);
             let source = Source {
-                // There is a file, since it was read; in the moment before, there may have been none.
-                record: stamp.unwrap_or(Stamp(0, 0, 0, 0)),
+                // There is a file, since it was read; in the moment before, there may have been none. One that has just been
+                // written is read again the next time.
+                record: stamp.filter(|stamp| stamp.is_settled(now)).unwrap_or(Stamp(0, 0, 0, 0)),
                 say: said,
                 digest: watched.digest()?,
                 received: watched.host.received,
@@ -479,7 +495,11 @@ mod tests {
 
     /// A generation in which everything is as it is now.
     fn published(paths: &Paths, configuration: &Configuration) -> Manifest {
-        let inputs = all(paths, configuration, None);
+        as_read(&all(paths, configuration, None))
+    }
+
+    /// A generation that was made from this.
+    fn as_read(inputs: &Inputs<()>) -> Manifest {
         let entry = Arc::new(Entry {
             generation: 1,
             digest: String::new(),
@@ -497,7 +517,16 @@ mod tests {
     }
 
     fn all(paths: &Paths, configuration: &Configuration, known: Option<&Manifest>) -> Inputs<()> {
-        Reader::new(paths, configuration).unwrap().all(SystemTime::now(), known, |_| Ok(())).unwrap()
+        all_at(SystemTime::now() + Duration::from_secs(3), paths, configuration, known)
+    }
+
+    fn all_at(
+        now: SystemTime,
+        paths: &Paths,
+        configuration: &Configuration,
+        known: Option<&Manifest>,
+    ) -> Inputs<()> {
+        Reader::new(paths, configuration).unwrap().all(now, known, |_| Ok(())).unwrap()
     }
 
     /// What was read anew of the hosts, in one word each.
@@ -556,6 +585,23 @@ mod tests {
         configuration.expire_after = Some(Duration::ZERO);
         thread::sleep(Duration::from_millis(10));
         assert_eq!(words(&all(&paths, &configuration, Some(&after))), ["gone", "gone", "expired"]);
+    }
+
+    #[test]
+    fn what_was_written_just_now_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::below(folder.path()).unwrap();
+        for folder in [paths.registry(), paths.seen(), paths.host_overrides()] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let configuration = Configuration::default();
+        store(&paths, "a", 1);
+        let written = fs::metadata(paths.record(&"a".parse().unwrap())).unwrap().modified().unwrap();
+        for (later, word) in [(1, "watched"), (3000, "unchanged")] {
+            let now = written + Duration::from_millis(later);
+            let before = as_read(&all_at(now, &paths, &configuration, None));
+            assert_eq!(words(&all(&paths, &configuration, Some(&before))), [word], "{later}");
+        }
     }
 
     #[test]
