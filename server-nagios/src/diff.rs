@@ -18,8 +18,9 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::configuration::Configuration;
 use crate::paths::Paths;
-use crate::publish::generation::{self, Entry, Manifest, Origin, Piece};
+use crate::publish::generation::{Origin, Piece};
 use crate::publish::inputs::{Reader, Wish};
+use crate::publish::manifest::{self, Entry, Manifest};
 use crate::publish::stations::{CURRENT, routed};
 use crate::publish::{guard, trial};
 use crate::target::{self, File, Routed, STATIONS, StationKind};
@@ -106,7 +107,7 @@ fn differences(context: &Context) -> anyhow::Result<Vec<Difference>> {
         let after = new.map_or_else(String::new, rendered);
         differences.push(Difference { what: name.to_string(), how, note, before, after });
     }
-    let groups = generation::groups(entries.values())?;
+    let groups = manifest::groups(entries.values())?;
     let folder = paths.current().join(target.name());
     differences.extend(of_files(&folder, Path::new(""), target.render_shared(&groups)?));
     let hosts = routed(&entries)?;

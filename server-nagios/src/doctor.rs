@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::configuration::Configuration;
 use crate::paths::Paths;
 use crate::publish;
-use crate::publish::generation::Manifest;
+use crate::publish::manifest::Manifest;
 use crate::target::nagios::Nagios;
 use crate::target::{self, Engine, Running, Target};
 use crate::{BAD_NEWS, Context, administrator, cli, registry};

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use monitoring_info::alert::OUTPUT_MAX;
 
-use crate::publish::generation::{self, Manifest};
+use crate::publish::manifest::{self, Manifest};
 use crate::target::{self, Engine, Outlook, Problem, Running, Subject, mauve};
 use crate::{BAD_NEWS, Context};
 
@@ -44,7 +44,7 @@ pub fn heartbeat(context: &Context) -> anyhow::Result<ExitCode> {
     };
     let own = engine.services_of_its_own();
     let current = Manifest::current(&context.paths)?.unwrap_or_default();
-    let mut over: Vec<Subject> = generation::withdrawn(&context.paths, WITHDRAWN, own)?
+    let mut over: Vec<Subject> = manifest::withdrawn(&context.paths, WITHDRAWN, own)?
         .into_iter()
         .filter(|subject| !outlook.watched.contains(subject))
         .collect();

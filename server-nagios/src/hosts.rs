@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::enrolment::{self, Standing};
 use crate::folder::Folder;
 use crate::paths::Paths;
-use crate::publish::generation::Manifest;
+use crate::publish::manifest::Manifest;
 use crate::registry::{self, Record, Withdrawn};
 use crate::session::{refusal, refused};
 use crate::table::{Table, ago};

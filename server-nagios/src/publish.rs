@@ -19,8 +19,9 @@ use jiff::Timestamp;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Publication, Standing};
 
-use self::generation::{Manifest, Piece, Staging};
+use self::generation::{Piece, Staging};
 use self::inputs::{Inputs, Reader, Wish};
+use self::manifest::Manifest;
 use self::trial::{Settled, Trial};
 use crate::administrator;
 use crate::configuration::Configuration;
@@ -36,11 +37,14 @@ pub(crate) mod generation;
 pub(crate) mod guard;
 pub(crate) mod inputs;
 mod last;
+pub(crate) mod manifest;
 pub(crate) mod packed;
 mod recovered;
+mod stamp;
 pub mod stations;
 pub(crate) mod trial;
 mod watch;
+mod watched;
 
 pub use command::publish;
 pub use last::LastPublish;
@@ -191,7 +195,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     let _lock = lock(paths)?;
 
     // Twice: the first tells which files count, the second reads them after their states were taken.
-    let files = inputs::file_states(&*target::engine(paths, configuration)?);
+    let files = stamp::file_states(&*target::engine(paths, configuration)?);
     let target = &*target::engine(paths, configuration)?;
     let current = Manifest::current(paths)?;
     let shared = target.render_shared(&BTreeSet::new())?;

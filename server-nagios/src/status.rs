@@ -11,8 +11,8 @@ use monitoring_info::host::HostName;
 use monitoring_info::registration::Standing;
 use serde_json::json;
 
-use crate::publish::generation::Manifest;
 use crate::publish::inputs::{self, Reader, Wish};
+use crate::publish::manifest::Manifest;
 use crate::publish::stations::Outcome;
 use crate::publish::{self, LastPublish, few};
 use crate::table::{ago, count};

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use monitoring_info::host::HostName;
 
 use super::Error;
-use super::generation::Manifest;
 use super::inputs::{Inputs, Wish};
+use super::manifest::Manifest;
 
 /// So many hosts may vanish at once, however few there are.
 const HOSTS_MAX: usize = 3;

@@ -5,29 +5,24 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use monitoring_info::fingerprint::hexadecimal;
 use monitoring_info::host::HostName;
-use monitoring_info::published::{self, Published};
-use monitoring_info::registration::{Judged, Sent};
-use monitoring_info::service;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Error;
-use super::generation::Manifest;
 use super::last::told;
+use super::manifest::Manifest;
+use super::stamp::{FileState, InputDigest, Stamp};
+use super::watched::Watched;
 use crate::administrator::{self, HostOverride};
 use crate::configuration::Configuration;
 use crate::paths::Paths;
-use crate::registry::{self, Record, Withdrawn};
-use crate::target::{File, Host, Service, Target};
+use crate::registry::{self, Withdrawn};
+use crate::target::File;
 
 /// What the registry and the administrator want of each host that either knows.
 #[derive(Debug)]
@@ -99,53 +94,6 @@ impl Source {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
-}
-
-/// How a file was last written: inode, size, and the times of its content and of its inode in nanoseconds. Files of ours
-/// are replaced and never written to, so two that differ have different ones, whatever a clock or a backup does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Stamp(u64, u64, i64, i64);
-
-/// In nanoseconds.
-const SECOND: i64 = 1_000_000_000;
-/// For how long the clock of a file system stands still at most: two of the kernel's slowest ticks; where it has whole seconds
-/// alone, two of those.
-const TICK: i64 = SECOND / 50;
-const COARSE_TICK: i64 = 2 * SECOND;
-
-impl Stamp {
-    /// Whether no later file can have it. One that takes the other's place within a tick of the clock has the same times, and
-    /// maybe the size, and the inode that has just become free.
-    fn is_settled(&self, now: SystemTime) -> bool {
-        let Self(_, _, _, changed) = *self;
-        let tick = if changed % SECOND == 0 { COARSE_TICK } else { TICK };
-        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        i128::from(changed) + i128::from(tick) <= i128::try_from(now).unwrap_or(i128::MAX)
-    }
-
-    fn of(path: &Path) -> Option<Self> {
-        let data = fs::metadata(path).ok()?;
-        let time = |seconds: i64, nanoseconds| seconds.wrapping_mul(SECOND).wrapping_add(nanoseconds);
-        Some(Self(
-            data.ino(),
-            data.size(),
-            time(data.mtime(), data.mtime_nsec()),
-            time(data.ctime(), data.ctime_nsec()),
-        ))
-    }
-}
-
-/// A host to be watched.
-#[derive(Debug, Clone)]
-pub(crate) struct Watched {
-    /// For the engine.
-    pub host: Host,
-    /// For the checking program.
-    pub published: Published,
-    /// The services that it is told not to have watched.
-    opted_out: Vec<String>,
-    /// How many of its definitions are refused.
-    refused: usize,
 }
 
 /// Who reads the registry, with the administrator's files of hosts.
@@ -240,7 +188,7 @@ impl<'a> Reader<'a> {
             let source = Source {
                 // There is a file, since it was read; in the moment before, there may have been none. One that has just been
                 // written is read again the next time.
-                record: stamp.filter(|stamp| stamp.is_settled(now)).unwrap_or(Stamp(0, 0, 0, 0)),
+                record: stamp.filter(|stamp| stamp.is_settled(now)).unwrap_or(Stamp::NONE),
                 say: said,
                 digest: watched.digest()?,
                 received: watched.host.received,
@@ -279,7 +227,7 @@ impl<T> Inputs<T> {
         known: Option<&Manifest>,
         published: impl Fn(&HostName) -> bool,
     ) -> Result<String, Error> {
-        let mut digest = InputDigest(Sha256::new());
+        let mut digest = InputDigest::default();
         digest.add(&(
             env!("CARGO_PKG_VERSION"),
             shared.iter().map(|file| &file.text).collect::<Vec<_>>(),
@@ -336,42 +284,6 @@ pub(super) fn basis(
     ))
 }
 
-/// The path of a file, and how that was last written; none where it is not there. Bytes, because administrators name their
-/// files as they like, and serde refuses a path that is no UTF-8.
-pub(super) type FileState = (Vec<u8>, Option<Stamp>);
-
-/// The files that the outcome depends on beside the registry, as they are now. To be taken before any of them is read,
-/// so that one that changes meanwhile is seen to have changed by the next publish.
-pub(super) fn file_states(target: &dyn Target) -> Vec<FileState> {
-    let state = |file: PathBuf| {
-        let stamp = Stamp::of(&file);
-        (file.into_os_string().into_vec(), stamp)
-    };
-    target.watched_files().into_iter().map(state).collect()
-}
-
-struct InputDigest(Sha256);
-
-impl InputDigest {
-    fn of(value: &impl Serialize) -> Result<String, Error> {
-        let mut digest = Self(Sha256::new());
-        digest.add(value)?;
-        Ok(digest.text())
-    }
-
-    fn text(self) -> String {
-        hexadecimal(&self.0.finalize())
-    }
-
-    /// Adds anything serializable as its JSON, which delimits itself. What cannot be serialized must not go unsaid: without
-    /// it, whatever it becomes would be the same, and no change of it would ever be published.
-    fn add(&mut self, value: &impl Serialize) -> Result<(), Error> {
-        self.0.update(serde_json::to_vec(value).map_err(Error::Digest)?);
-        self.0.update(b"\n");
-        Ok(())
-    }
-}
-
 /// When a host was last heard from: when it last registered, or the time of its file in `seen`, whichever is later.
 fn last_heard(paths: &Paths, name: &HostName, received: Timestamp) -> SystemTime {
     let received = SystemTime::from(received);
@@ -392,78 +304,6 @@ pub(crate) fn silent(
     })
 }
 
-impl Watched {
-    /// Judges a record, and applies the administrator's say.
-    fn new(record: Record, say: HostOverride, configuration: &Configuration) -> Self {
-        let mut refused = 0;
-        let address = say.address.unwrap_or(record.address);
-        let mut services = Vec::new();
-        let mut published = Published {
-            version: published::VERSION,
-            address,
-            generation: record.registration.generation,
-            stale_after: configuration.stale_after.map_or(0, |after| after.as_secs()),
-            mail: configuration.mail.clone(),
-            lists: configuration.shared_lists(&record.name),
-            name: record.name,
-            definitions: Vec::new(),
-        };
-        for sent in record.registration.definitions {
-            // Left out here, and told to the host in every reply.
-            let Some(probed) = services_of(&published, &sent) else {
-                refused += 1;
-                continue;
-            };
-            services.extend(probed);
-            published.definitions.push(sent);
-        }
-        services.sort_by(|one, other| (&one.name, &one.probe).cmp(&(&other.name, &other.probe)));
-        published.definitions.sort_by(|one, other| one.name.cmp(&other.name));
-        let host = Host {
-            name: published.name.clone(),
-            address,
-            generation: record.registration.generation,
-            received: record.received,
-            fingerprint: record.fingerprint,
-            tags: record.registration.tags,
-            services,
-            say,
-        };
-        let opted_out = record.registration.opted_out.into_iter().map(|out| out.name).collect();
-        Self { host, published, opted_out, refused }
-    }
-
-    /// Of all that its part of a set is made from.
-    fn digest(&self) -> Result<String, Error> {
-        let host = &self.host;
-        InputDigest::of(&(
-            (&self.published, host.received, &host.fingerprint),
-            (&host.tags, &host.say, &self.opted_out),
-        ))
-    }
-}
-
-/// What is probed for a definition of a host; none where it is refused.
-pub(super) fn services_of(published: &Published, sent: &Sent) -> Option<Vec<Service>> {
-    let service = |name, probe: Option<&str>| Service {
-        name,
-        probe: probe.map(str::to_owned),
-        kind: sent.kind.clone(),
-        file: sent.file.clone(),
-    };
-    match sent.judge() {
-        Judged::Sound(definition) => Some(
-            service::probes(&published.subject(&definition))
-                .into_iter()
-                .map(|probe| service(definition.name().clone(), probe.name))
-                .collect(),
-        ),
-        // Watched by a probe that is UNKNOWN and says why.
-        Judged::UnknownType(name) => Some(vec![service(name, None)]),
-        Judged::Refused(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
@@ -474,7 +314,8 @@ mod tests {
 
     use super::super::packed::Packed;
     use super::*;
-    use crate::publish::generation::Entry;
+    use crate::publish::manifest::Entry;
+    use crate::registry::Record;
 
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 

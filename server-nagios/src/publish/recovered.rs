@@ -15,8 +15,9 @@ use monitoring_info::published::Published;
 use rayon::prelude::*;
 
 use super::Error;
-use super::generation::{Entry, HOSTS, document};
-use super::inputs::services_of;
+use super::generation::{HOSTS, document};
+use super::manifest::Entry;
+use super::watched::services_of;
 use crate::durable::FileError;
 use crate::target::{ENGINE, Group};
 

@@ -25,7 +25,7 @@ use monitoring_info::host::HostName;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::generation::{Entry, Manifest};
+use super::manifest::{Entry, Manifest};
 use crate::configuration::Configuration;
 use crate::durable::{self, FileError, Lock};
 use crate::paths::Paths;

@@ -14,8 +14,10 @@ use monitoring_info::host::HostName;
 use monitoring_info::registration::{Publication, Standing};
 
 use super::Error;
-use super::generation::{self, Entry, Index, Origin, Piece, Staging};
-use super::inputs::{Reader, Watched};
+use super::generation::{Index, Origin, Piece, Staging};
+use super::inputs::Reader;
+use super::manifest::{self, Entry};
+use super::watched::Watched;
 use crate::administrator::HostOverride;
 use crate::paths::Paths;
 use crate::publication::Note;
@@ -174,7 +176,7 @@ impl<'a> Trial<'a> {
             }
         };
         self.staging.place(names.iter().map(|name| (name, piece(name))))?;
-        let mut groups = generation::groups(self.staging.placed().values())?;
+        let mut groups = manifest::groups(self.staging.placed().values())?;
         groups.retain(|group| !self.foreign_groups.contains(&target.group_name(group)));
         self.staging.share(&target.render_shared(&groups)?)?;
         // What is accepted has to be durable and listed anyway, and nothing else is to be done meanwhile. No file is
@@ -210,7 +212,7 @@ impl<'a> Trial<'a> {
                 Clash::Service { host, service } => self.yield_service(host, service)?,
                 Clash::Group(group) => {
                     let pieces = self.new.values().chain(self.old.values());
-                    let groups = generation::groups(pieces.map(|piece| &piece.entry))?;
+                    let groups = manifest::groups(pieces.map(|piece| &piece.entry))?;
                     let ours = groups.iter().any(|ours| self.target.group_name(ours) == *group);
                     ours && self.foreign_groups.insert(group.clone())
                 }
