@@ -42,6 +42,17 @@ fn a_registered_host_is_watched_by_the_running_nagios() {
 }
 
 #[test]
+fn nagios_has_nothing_to_note_about_a_host() {
+    let mut site = Site::running();
+    site.configuration.contacts = vec!["root".into()];
+    site.register("web1.example.org", &["http"]);
+    site.published();
+    let log = fs::read_to_string(site.root().join("var/lib/nagios4/nagios.log")).unwrap();
+    let notes: Vec<&str> = log.lines().filter(|line| line.contains("web1.example.org")).collect();
+    assert!(notes.is_empty(), "of ten thousand hosts, each would be in the log after each change: {notes:?}");
+}
+
+#[test]
 fn an_unchanged_registry_is_not_published_again() {
     let site = Site::running();
     site.register("web1.example.org", &["http"]);
