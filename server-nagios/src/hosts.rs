@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -167,12 +168,12 @@ impl Line {
         paths: &Paths,
         name: HostName,
         key: Option<&Standing>,
-        seen: &Folder,
+        [registry, seen]: &[Folder; 2],
         published: Option<&Manifest>,
     ) -> anyhow::Result<Self> {
         let seen =
             seen.modified(name.as_str()).with_context(|| format!("cannot tell when {name} was seen"))?;
-        if let Some((entry, refused)) = published.and_then(|set| set.as_registered(paths, &name)) {
+        if let Some((entry, refused)) = published.and_then(|set| set.as_registered(registry, &name)) {
             return Ok(Self {
                 state: State::registered(key),
                 seen,
@@ -219,11 +220,12 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
     }
     // Without it, or with one that cannot be read, more is read.
     let published = Manifest::current(paths).ok().flatten();
-    let seen =
-        Folder::open(paths.seen()).with_context(|| format!("cannot read {}", paths.seen().display()))?;
+    let open =
+        |path: PathBuf| Folder::open(path.clone()).with_context(|| format!("cannot read {}", path.display()));
+    let folders = [open(paths.registry())?, open(paths.seen())?];
     let lines: Vec<Line> = hosts
         .into_par_iter()
-        .map(|(name, key)| Line::load(paths, name, key.as_ref(), &seen, published.as_ref()))
+        .map(|(name, key)| Line::load(paths, name, key.as_ref(), &folders, published.as_ref()))
         .filter(|line| line.as_ref().map_or(true, |line| line.state != State::Removed))
         .collect::<anyhow::Result<_>>()?;
     if lines.is_empty() {

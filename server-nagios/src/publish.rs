@@ -235,7 +235,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     let _ = generation::prune(paths);
     let sources = inputs.sources(known);
     let mut staging = Staging::begin(paths, target.name(), current.as_ref(), sources.clone())?;
-    let Settled { index, notes, unheard, left_out } =
+    let Settled { notes, unheard, left_out } =
         match settle(paths, target, &mut staging, &reader, current.as_ref(), &mut inputs, confirm_removal) {
             Ok(settled) => settled,
             Err(error) => {
@@ -268,7 +268,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         unheard,
         left_out,
     };
-    staging.finish(&manifest, &index, target)?;
+    staging.finish(&manifest, target)?;
     swap(paths, target, &manifest)?;
     let leftovers = tidy(paths, target, &manifest, &inputs);
     Ok(Published { leftovers, ..summary(target, Some(&manifest), true) })

@@ -80,7 +80,7 @@ struct Session<'a> {
     line: Line,
 }
 
-impl<'a> Session<'a> {
+impl Session<'_> {
     /// What became of it, for the journal. Messages are left out: they can hold what the client sent.
     fn note(&mut self, reply: &Reply) {
         if let Some(refusal) = &reply.refusal {

@@ -11,7 +11,7 @@ use monitoring_info::host::HostName;
 use monitoring_info::registration::Standing;
 use serde_json::json;
 
-use crate::publish::inputs::{self, Reader, Wish};
+use crate::publish::inputs::{Reader, Wish};
 use crate::publish::manifest::Manifest;
 use crate::publish::stations::Outcome;
 use crate::publish::{self, LastPublish, few};
@@ -69,7 +69,8 @@ impl Standings {
         let target = target::engine(paths, &configuration)?;
         let manifest = Manifest::current(paths)?;
         let now = SystemTime::now();
-        let inputs = Reader::new(paths, &configuration)?.all(now, manifest.as_ref(), |_| Ok(()))?;
+        let reader = Reader::new(paths, &configuration)?;
+        let inputs = reader.all(now, manifest.as_ref(), |_| Ok(()))?;
         let mut waiting = Vec::new();
         let mut stale = Vec::new();
         for (name, wish) in &inputs.hosts {
@@ -83,7 +84,7 @@ impl Standings {
                 Wish::Gone { .. } | Wish::Expired { .. } | Wish::Unreadable(_) => None,
             };
             if received
-                .is_some_and(|received| inputs::silent(paths, name, received, configuration.stale_after, now))
+                .is_some_and(|received| reader.is_silent(name, received, configuration.stale_after, now))
             {
                 stale.push(name.to_string());
             }

@@ -23,7 +23,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -56,11 +56,13 @@ const OLD: &str = ".old-";
 pub(super) const HOSTS: &str = "hosts";
 /// What the checking program reads.
 const DOCUMENTS: &str = "published";
-/// What is said of the hosts of a set, as it is to be written.
-#[derive(Debug, Default)]
+/// The files of what is said of the hosts of a set, open and empty: whoever it is that writes them may be root meanwhile, who
+/// is to open nothing where another account could lay a link.
+#[derive(Debug)]
 pub(super) struct Index {
-    hosts: Vec<u8>,
-    sources: Vec<u8>,
+    folder: File,
+    hosts: File,
+    sources: File,
 }
 
 /// A host's part of a set.
@@ -221,63 +223,67 @@ impl Staging {
     /// Writes a new file, without making it durable. A file of that name goes first: it may be a link to a published
     /// one.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+        self.create(path, mode)?.write_all(content).map_err(|source| self.failed("write", path, source))
+    }
+
+    fn create(&self, path: &Path, mode: u32) -> Result<File, Error> {
+        let fail = |source| self.failed("write", path, source);
         let path = self.folder.join(path);
-        let fail = |source| Error::File(FileError { action: "write", path: path.clone(), source });
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
             _ => {}
         }
-        let mut file = File::options().write(true).create_new(true).mode(mode).open(&path).map_err(fail)?;
+        let file = File::options().write(true).create_new(true).mode(mode).open(&path).map_err(fail)?;
         // The umask may have taken bits away that the engine's group needs.
         file.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
-        file.write_all(content).map_err(fail)
+        Ok(file)
     }
 
-    /// What is said of the hosts. The work of a moment where they are many, and with no need of a file.
+    fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> Error {
+        Error::File(FileError { action, path: self.folder.join(path), source })
+    }
+
+    /// Begins to say what is said of the hosts.
     pub(super) fn index(&self) -> Result<Index, Error> {
         Ok(Index {
-            hosts: self.serialized(ENTRIES, &self.placed)?,
-            sources: self.serialized(SOURCES, &self.sources)?,
+            folder: self.open()?,
+            hosts: self.create(Path::new(ENTRIES), 0o640)?,
+            sources: self.create(Path::new(SOURCES), 0o640)?,
         })
     }
 
-    /// The folder, by which it is [made durable](Self::sync).
-    pub(super) fn open(&self) -> Result<File, Error> {
-        let path = &self.folder;
-        File::open(path)
-            .map_err(|source| Error::File(FileError { action: "open", path: path.clone(), source }))
+    /// Writes the index, and makes everything so far durable. Of many hosts, the work of a moment.
+    pub(super) fn settle(&self, index: &Index) -> Result<(), Error> {
+        self.serialize(ENTRIES, &index.hosts, &self.placed)?;
+        self.serialize(SOURCES, &index.sources, &self.sources)?;
+        self.sync(&index.folder)
     }
 
-    /// Makes everything so far durable that is in the folder. It is open already, because whoever it is that syncs may be
-    /// root meanwhile, who is to open nothing where another account could lay a link.
-    pub(super) fn sync(&self, folder: &File) -> Result<(), Error> {
-        let path = || self.folder.clone();
-        rustix::fs::syncfs(folder)
-            .map_err(|error| Error::File(FileError { action: "sync", path: path(), source: error.into() }))
+    fn serialize(&self, name: &str, file: &File, document: &impl Serialize) -> Result<(), Error> {
+        let mut file = BufWriter::with_capacity(1 << 16, file);
+        serde_json::to_writer(&mut file, document)
+            .map_err(Into::into)
+            .and_then(|()| file.flush())
+            .map_err(|source| self.failed("write", Path::new(name), source))
     }
 
-    fn serialized(&self, name: &str, document: &impl Serialize) -> Result<Vec<u8>, Error> {
-        serde_json::to_vec(document).map_err(|error| {
-            Error::File(FileError { action: "write", path: self.folder.join(name), source: error.into() })
-        })
+    fn open(&self) -> Result<File, Error> {
+        File::open(&self.folder).map_err(|source| self.failed("open", Path::new(""), source))
     }
 
-    /// Makes the set durable, with its [index](Self::index), and gives it a number.
-    pub(super) fn finish(
-        &self,
-        manifest: &Manifest,
-        index: &Index,
-        target: &dyn Engine,
-    ) -> Result<(), Error> {
+    fn sync(&self, folder: &File) -> Result<(), Error> {
+        rustix::fs::syncfs(folder).map_err(|error| self.failed("sync", Path::new(""), error.into()))
+    }
+
+    /// Gives the [settled](Self::settle) set a number, which is durable then.
+    pub(super) fn finish(&self, manifest: &Manifest, target: &dyn Engine) -> Result<(), Error> {
         let folder = self.generations.join(manifest.generation.to_string());
         let there = self.engine_folder();
         let entry = target
             .entry(&there, &folder.join(self.engine))
             .map_err(|source| Error::File(FileError { action: "list", path: there, source }))?;
         self.write(&Path::new(ENTRY).join(&entry.path), entry.text.as_bytes(), 0o644)?;
-        self.write(Path::new(ENTRIES), &index.hosts, 0o640)?;
-        self.write(Path::new(SOURCES), &index.sources, 0o640)?;
-        self.write(Path::new(MANIFEST), &self.serialized(MANIFEST, manifest)?, 0o640)?;
+        self.serialize(MANIFEST, &self.create(Path::new(MANIFEST), 0o640)?, manifest)?;
         self.sync(&self.open()?)?;
         fs::rename(&self.folder, &folder)
             .and_then(|()| durable::sync_folder(&self.generations))

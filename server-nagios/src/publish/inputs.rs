@@ -4,7 +4,6 @@
 //! made from is not read again; so what one change costs does not grow with what every host says, but with their number.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +19,8 @@ use super::stamp::{FileState, InputDigest, Stamp};
 use super::watched::Watched;
 use crate::administrator::{self, HostOverride};
 use crate::configuration::Configuration;
+use crate::durable::FileError;
+use crate::folder::Folder;
 use crate::paths::Paths;
 use crate::registry::{self, Withdrawn};
 use crate::target::File;
@@ -86,8 +87,8 @@ pub(crate) struct Source {
 
 impl Source {
     /// Whether a host's part was made from its record as it is now, and from nothing that the administrator says of it.
-    pub(super) fn is_of(&self, paths: &Paths, name: &HostName) -> bool {
-        self.say.is_none() && Stamp::of(&paths.record(name)) == Some(self.record)
+    pub(super) fn is_of(&self, registry: &Folder, name: &HostName) -> bool {
+        self.say.is_none() && Stamp::of_record(registry, name) == Some(self.record)
     }
 }
 
@@ -102,13 +103,20 @@ pub(crate) struct Reader<'a> {
     paths: &'a Paths,
     configuration: &'a Configuration,
     overrides: BTreeMap<HostName, HostOverride>,
+    registry: Folder,
+    seen: Folder,
 }
 
 impl<'a> Reader<'a> {
     /// Reads the administrator's files.
     pub(crate) fn new(paths: &'a Paths, configuration: &'a Configuration) -> Result<Self, Error> {
         let overrides = administrator::load(paths).map_err(Error::Administrator)?;
-        Ok(Self { paths, configuration, overrides })
+        let open = |path: PathBuf| {
+            Folder::open(path.clone())
+                .map_err(|source| Error::File(FileError { action: "read", path, source }))
+        };
+        let (registry, seen) = (open(paths.registry())?, open(paths.seen())?);
+        Ok(Self { paths, configuration, overrides, registry, seen })
     }
 
     /// Reads everything but the hosts that `known` shows to be unchanged, and makes something of each host to be watched.
@@ -142,6 +150,22 @@ impl<'a> Reader<'a> {
             .map(|record| Watched::new(record, say, self.configuration)))
     }
 
+    /// Whether a host has been silent for longer than `limit`: since it last registered, or since the time of its file in
+    /// `seen`, whichever is later.
+    pub(crate) fn is_silent(
+        &self,
+        name: &HostName,
+        received: Timestamp,
+        limit: Option<Duration>,
+        now: SystemTime,
+    ) -> bool {
+        limit.is_some_and(|limit| {
+            let seen = self.seen.modified(name.as_str()).ok().flatten();
+            let heard = seen.map_or(received, |seen| seen.max(received));
+            now.duration_since(heard.into()).is_ok_and(|silence| silence > limit)
+        })
+    }
+
     fn say(&self, name: &HostName) -> HostOverride {
         self.overrides.get(name).cloned().unwrap_or_default()
     }
@@ -156,8 +180,8 @@ impl<'a> Reader<'a> {
         let say = self.say(name);
         let said = (say != HostOverride::default()).then(|| InputDigest::of(&say)).transpose()?;
         // Before the record is read: if another takes its place meanwhile, the next publish sees that.
-        let stamp = Stamp::of(&self.paths.record(name));
-        let is_silent = |received| silent(self.paths, name, received, self.configuration.expire_after, now);
+        let stamp = Stamp::of_record(&self.registry, name);
+        let is_silent = |received| self.is_silent(name, received, self.configuration.expire_after, now);
         let before = known.and_then(|known| known.unchanging(name));
         let is_as_before = |before: &Source| {
             Some(before.record) == stamp && before.say == said && !is_silent(before.received)
@@ -284,28 +308,9 @@ pub(super) fn basis(
     ))
 }
 
-/// When a host was last heard from: when it last registered, or the time of its file in `seen`, whichever is later.
-fn last_heard(paths: &Paths, name: &HostName, received: Timestamp) -> SystemTime {
-    let received = SystemTime::from(received);
-    let seen = fs::metadata(paths.seen().join(name.as_str())).and_then(|data| data.modified());
-    seen.map_or(received, |seen| seen.max(received))
-}
-
-/// Whether a host has been silent for longer than `limit`.
-pub(crate) fn silent(
-    paths: &Paths,
-    name: &HostName,
-    received: Timestamp,
-    limit: Option<Duration>,
-    now: SystemTime,
-) -> bool {
-    limit.is_some_and(|limit| {
-        now.duration_since(last_heard(paths, name, received)).is_ok_and(|silence| silence > limit)
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::Arc;
     use std::thread;

@@ -21,6 +21,7 @@ use super::inputs::Source;
 use super::packed::Packed;
 use super::{Error, recovered};
 use crate::durable::FileError;
+use crate::folder::Folder;
 use crate::paths::Paths;
 use crate::publication::Note;
 use crate::target::{Group, Service, Subject};
@@ -162,8 +163,8 @@ impl Manifest {
     }
 
     /// A host that is published as its record has it now, and how many definitions of the record are refused.
-    pub(crate) fn as_registered(&self, paths: &Paths, name: &HostName) -> Option<(&Entry, usize)> {
-        let source = self.unchanging(name).filter(|source| source.is_of(paths, name))?;
+    pub(crate) fn as_registered(&self, registry: &Folder, name: &HostName) -> Option<(&Entry, usize)> {
+        let source = self.unchanging(name).filter(|source| source.is_of(registry, name))?;
         Some((self.hosts.get(name)?, source.refused))
     }
 

@@ -1,16 +1,17 @@
 //! By what is seen that nothing has changed: stamps of files, and digests of what was said.
 
-use std::fs;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use monitoring_info::fingerprint::hexadecimal;
+use monitoring_info::host::HostName;
+use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Error;
+use crate::folder::Folder;
 use crate::target::Target;
 
 /// How a file was last written: inode, size, and the times of its content and of its inode in nanoseconds. Files of ours
@@ -39,14 +40,26 @@ impl Stamp {
     }
 
     pub(super) fn of(path: &Path) -> Option<Self> {
-        let data = fs::metadata(path).ok()?;
-        let time = |seconds: i64, nanoseconds| seconds.wrapping_mul(SECOND).wrapping_add(nanoseconds);
-        Some(Self(
-            data.ino(),
-            data.size(),
-            time(data.mtime(), data.mtime_nsec()),
-            time(data.ctime(), data.ctime_nsec()),
-        ))
+        rustix::fs::stat(path).ok().map(Self::from)
+    }
+
+    /// That of a host's record.
+    pub(super) fn of_record(registry: &Folder, name: &HostName) -> Option<Self> {
+        registry.stat(format!("{name}.json")).ok().map(Self::from)
+    }
+}
+
+impl From<Stat> for Stamp {
+    #[expect(clippy::useless_conversion, reason = "the fields have other types on other machines")]
+    fn from(stat: Stat) -> Self {
+        let time = |seconds: i64, nanoseconds: i64| seconds.wrapping_mul(SECOND).wrapping_add(nanoseconds);
+        let nanoseconds = |number: u64| i64::try_from(number).unwrap_or_default();
+        Self(
+            stat.st_ino.into(),
+            u64::try_from(stat.st_size).unwrap_or_default(),
+            time(stat.st_mtime.into(), nanoseconds(stat.st_mtime_nsec.into())),
+            time(stat.st_ctime.into(), nanoseconds(stat.st_ctime_nsec.into())),
+        )
     }
 }
 

@@ -14,7 +14,7 @@ use monitoring_info::host::HostName;
 use monitoring_info::registration::{Publication, Standing};
 
 use super::Error;
-use super::generation::{Index, Origin, Piece, Staging};
+use super::generation::{Origin, Piece, Staging};
 use super::inputs::Reader;
 use super::manifest::{self, Entry};
 use super::watched::Watched;
@@ -45,8 +45,6 @@ pub(super) struct Trial<'a> {
     trimmed: BTreeMap<HostName, Watched>,
     /// Groups that the administrator defines.
     foreign_groups: BTreeSet<String>,
-    /// What is said of the hosts of the set that was last tried.
-    index: Index,
     /// What is to be said of hosts that are not simply published.
     notes: BTreeMap<HostName, Note>,
 }
@@ -54,8 +52,6 @@ pub(super) struct Trial<'a> {
 /// What is to be said of a set that the engine accepts.
 #[derive(Debug)]
 pub(super) struct Settled {
-    /// What is said of the hosts in it.
-    pub index: Index,
     /// Of hosts that are not simply published.
     pub notes: BTreeMap<HostName, Note>,
     /// The hosts with problems that nobody would be told of.
@@ -96,8 +92,8 @@ impl<'a> Trial<'a> {
         for name in &held {
             new.extend(old.get(name).map(|piece| (name.clone(), piece.clone())));
         }
-        let (trimmed, foreign_groups, index) = (BTreeMap::new(), BTreeSet::new(), Index::default());
-        Self { paths, target, staging, reader, old, new, held, trimmed, foreign_groups, index, notes: kept }
+        let (trimmed, foreign_groups) = (BTreeMap::new(), BTreeSet::new());
+        Self { paths, target, staging, reader, old, new, held, trimmed, foreign_groups, notes: kept }
     }
 
     /// Leaves the staging folder with a set that the engine accepts.
@@ -129,7 +125,7 @@ impl<'a> Trial<'a> {
                         })
                     })
                 });
-                return Ok(Settled { index: self.index, notes: self.notes, unheard, left_out });
+                return Ok(Settled { notes: self.notes, unheard, left_out });
             }
             self.blame_administrator(&(&all - &refused), &verdict)?;
             let found = self.refused(&(&all - &refused), &verdict)?;
@@ -142,8 +138,9 @@ impl<'a> Trial<'a> {
 
     /// The hosts of which something else is wanted than is published.
     fn changes(&self) -> BTreeSet<HostName> {
-        fn entry<'a>(pieces: &'a BTreeMap<HostName, Piece>, name: &HostName) -> Option<&'a Entry> {
-            pieces.get(name).map(|piece| &*piece.entry)
+        // Most are the same one, which need not be compared.
+        fn entry<'a>(pieces: &'a BTreeMap<HostName, Piece>, name: &HostName) -> Option<&'a Arc<Entry>> {
+            pieces.get(name).map(|piece| &piece.entry)
         }
         self.old
             .keys()
@@ -182,13 +179,13 @@ impl<'a> Trial<'a> {
         // What is accepted has to be durable and listed anyway, and nothing else is to be done meanwhile. No file is
         // opened there: the engine may be asked by root, and who this process acts as is so for all of its threads.
         let staging = &*self.staging;
-        let folder = staging.open()?;
-        let (verdict, prepared) = thread::scope(|scope| {
-            let preparing = scope.spawn(|| staging.sync(&folder).and_then(|()| staging.index()));
+        let index = staging.index()?;
+        let (verdict, settled) = thread::scope(|scope| {
+            let settling = scope.spawn(|| staging.settle(&index));
             let verdict = target.verify(Some(&staging.engine_folder()), staging.scratch());
-            (verdict, preparing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            (verdict, settling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        self.index = prepared?;
+        settled?;
         Ok(verdict?)
     }
 
