@@ -23,7 +23,7 @@ use crate::publish;
 use crate::publish::generation::Manifest;
 use crate::target::nagios::Nagios;
 use crate::target::{self, Engine, Running, Target};
-use crate::{BAD_NEWS, Context, administrator, cli, registry};
+use crate::{BAD_NEWS, Context, administrator, cli, registry, with_causes};
 
 mod stations;
 
@@ -81,7 +81,11 @@ fn examine(context: &Context) -> Vec<Finding> {
     let configuration = match context.configuration() {
         Ok(configuration) => configuration,
         Err(error) => {
-            return vec![fault("server.conf", error, "mend the file; nothing else can be judged without it")];
+            return vec![fault(
+                "server.conf",
+                with_causes(&error),
+                "mend the file; nothing else can be judged without it",
+            )];
         }
     };
     let mut findings = vec![well("server.conf", paths.configuration().display())];
@@ -93,7 +97,9 @@ fn examine(context: &Context) -> Vec<Finding> {
                 hosts => format!("{hosts} hosts have overrides"),
             },
         ),
-        Err(error) => fault("hosts/*.conf", error, "mend the files; nothing is published until then"),
+        Err(error) => {
+            fault("hosts/*.conf", with_causes(&error), "mend the files; nothing is published until then")
+        }
     });
     findings.push(state(paths));
     findings.push(space(paths));
@@ -292,7 +298,7 @@ fn shared_mailflows(paths: &Paths, configuration: &Configuration) -> Option<Find
     }
     let registered = match registry::names(paths) {
         Ok(names) => names,
-        Err(error) => return Some(fault(ABOUT, error, "see about the state folder first")),
+        Err(error) => return Some(fault(ABOUT, with_causes(&error), "see about the state folder first")),
     };
     let named: BTreeSet<_> = shared.iter().flat_map(|one| one.hosts.iter().chain([&one.owner])).collect();
     let unknown: Vec<_> = named.iter().filter(|host| !registered.contains(host)).collect();
@@ -348,7 +354,7 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
                     } else {
                         "install nagios4-core, or set `nagios-configuration` in server.conf"
                     };
-                    fault("configuration", format!("{:#}", anyhow::Error::new(error)), next)
+                    fault("configuration", with_causes(&error), next)
                 }
             });
         }
@@ -382,7 +388,9 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
                             findings.push(fault("alarms", warning, "then: auto-monitor-server publish"));
                         }
                     }
-                    Err(error) => findings.push(fault("alarms", error, "auto-monitor-server publish")),
+                    Err(error) => {
+                        findings.push(fault("alarms", with_causes(&error), "auto-monitor-server publish"));
+                    }
                 }
                 findings.push(match target.reads_us() {
                     Ok(true) => well("reads us", "our command is among its objects"),

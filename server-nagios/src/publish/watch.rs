@@ -19,15 +19,15 @@ use notify::{Event, EventKind, RecursiveMode, Watcher};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::last::{LastPublish, told};
+use super::last::LastPublish;
 use super::{Error, Published, once, stations};
-use crate::Context;
 use crate::configuration::Configuration;
 use crate::durable;
 use crate::journal::Level;
 use crate::maintenance::downtimes::{self, Told};
 use crate::paths::Paths;
 use crate::target::{self, ENGINE, STATIONS};
+use crate::{Context, with_causes};
 
 /// How often everything is compared though nothing was heard of: for lost events, for hosts that expire, and for the
 /// engine's own configuration, which is not watched.
@@ -75,7 +75,7 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
                 let outcome = once(&context.paths, configuration, false);
                 journal.outcome(&outcome, started.elapsed());
                 last.at = Timestamp::now();
-                last.error = outcome.as_ref().err().map(told);
+                last.error = outcome.as_ref().err().map(|error| with_causes(error));
                 last.store(&context.paths);
                 stations.publish(configuration);
                 match outcome {
@@ -91,7 +91,7 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
                 }
             }
             Err(error) => {
-                journal.failure(&format!("{error:#}"));
+                journal.failure(&with_causes(error));
                 RECONCILE
             }
         };
@@ -326,7 +326,7 @@ impl Journal {
                     );
                 }
             }
-            Err(error) => self.failure(&told(error)),
+            Err(error) => self.failure(&with_causes(error)),
         }
     }
 
@@ -360,7 +360,7 @@ impl Journal {
                 None => self.line(&[("event", "maintenance-over"), ("host", host.as_str())]),
             }
         }
-        let reason = error.map(ToString::to_string);
+        let reason = error.map(|error| with_causes(error));
         if let Some(reason) = reason.as_ref().filter(|reason| self.deaf.as_ref() != Some(reason)) {
             let pairs =
                 [("event", "maintenance-untold"), ("reason", reason), ("next", "auto-monitor-server doctor")];
