@@ -32,6 +32,7 @@ use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey};
 use crate::configuration::Configuration;
 use crate::durable::{self, Lock};
 use crate::enrolment::Ledger;
+use crate::journal::Line;
 use crate::paths::Paths;
 use crate::session::SESSION_SECONDS;
 use crate::{Context, cli, identity};
@@ -102,7 +103,7 @@ pub fn endpoint(context: &Context, arguments: &cli::Endpoint) -> anyhow::Result<
     }
 
     let listen: Vec<String> = configuration.listen.iter().map(ToString::to_string).collect();
-    anstream::eprintln!("event=endpoint listen={} host-key={fingerprint}", listen.join(","));
+    Line::new("endpoint").with("listen", listen.join(",")).with("host-key", fingerprint).print();
     if version < BOUNDS_UNUSED {
         let bound = Duration::from_secs(LOGIN_SECONDS + SESSION_SECONDS + UNUSED_SECONDS);
         overdue::start(&program()?, bound)
