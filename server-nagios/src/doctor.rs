@@ -172,7 +172,7 @@ fn space(paths: &Paths) -> Finding {
 /// Does the endpoint answer, and is it ours?
 fn endpoint(paths: &Paths, configuration: &Configuration) -> Vec<Finding> {
     const ABOUT: &str = "endpoint";
-    let key = paths.endpoint().join("ssh_host_ed25519_key.pub");
+    let key = paths.host_key().with_extension("pub");
     let ours = match fs::read_to_string(&key) {
         Ok(text) => text.split_whitespace().nth(1).unwrap_or_default().to_owned(),
         Err(error) => {
@@ -318,7 +318,8 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
     let mut findings = Vec::new();
     let link = paths.rooted(&configuration.nagios_link);
     // A package lets `current` name an empty folder before the first publish.
-    let published = paths.current().join("manifest.json").exists();
+    let manifest = Manifest::current(paths);
+    let published = !matches!(manifest, Ok(None));
     let linked = fs::symlink_metadata(&link).is_ok();
     findings.push(match (linked, link.exists()) {
         (true, false) => fault(
@@ -378,7 +379,7 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
                 },
             });
             if published {
-                match Manifest::current(paths) {
+                match manifest {
                     Ok(manifest) => {
                         let warnings = manifest.map_or_else(Vec::new, |set| publish::warnings(target, &set));
                         if warnings.is_empty() {
@@ -439,7 +440,7 @@ fn readable(paths: &Paths, process: u32) -> Finding {
             user == Some(0) || data.mode() >> shift & bit == bit
         })
     };
-    let folder = fs::canonicalize(paths.current().join("published")).unwrap_or_default();
+    let folder = fs::canonicalize(paths.documents()).unwrap_or_default();
     let closed = folder.ancestors().find(|folder| !may(folder, 0o1)).map(Path::to_owned);
     let document =
         fs::read_dir(&folder).ok().and_then(|mut entries| entries.next()?.ok()).map(|entry| entry.path());
