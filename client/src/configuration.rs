@@ -42,8 +42,8 @@ pub static KEYS: [Key; 8] = [
     Key {
         name: "server-fingerprint",
         value: "SHA256:… or HOST=SHA256:…, …",
-        summary: "The fingerprint of the servers' key, for all of them or for each; on the server, ssh-keygen -lf \
-                  /var/lib/auto-monitor-server-nagios/endpoint/ssh_host_ed25519_key.pub shows it. With it, nobody is asked at first contact.",
+        summary: "The fingerprint of the servers' key, for all of them or for each; on the server, \
+                  auto-monitor-server status shows it. With it, nobody is asked at first contact.",
     },
     Key {
         name: "trust-on-first-use",
