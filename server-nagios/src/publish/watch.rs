@@ -25,7 +25,7 @@ use crate::durable;
 use crate::journal::{Level, Line};
 use crate::maintenance::downtimes::{self, Told};
 use crate::paths::Paths;
-use crate::target::{self, ENGINE, STATIONS};
+use crate::target;
 use crate::{Context, with_causes};
 
 /// How often everything is compared though nothing was heard of: for lost events, for hosts that expire, and for the
@@ -239,9 +239,7 @@ impl Watches {
         let folder = |path: &Path| path.parent().map(Path::to_owned);
         let administrator_s = [folder(&paths.configuration()), Some(paths.host_overrides())];
         let folders = own.into_iter().chain(administrator_s.into_iter().flatten());
-        let folders = folders.chain(paths.templates(ENGINE));
-        let stations = STATIONS.iter().flat_map(|kind| paths.templates(kind.name));
-        let wanted = folders.chain(stations).collect();
+        let wanted = folders.chain(target::names().flat_map(|target| paths.templates(target))).collect();
         Ok(Self { watcher, wanted, watched: Vec::new() })
     }
 
