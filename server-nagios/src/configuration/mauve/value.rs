@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitoring_info::diagnostic::suggestion;
+use monitoring_info::diagnostic::instead;
 use monitoring_info::host::{HostName, Tag, quoted};
 use monitoring_info::service::{KINDS, Kind};
 use monitoring_info::value::Invalid;
@@ -67,11 +67,7 @@ pub(super) fn kind(text: &str) -> Result<String, Invalid> {
     if Kind::named(text).is_some() {
         return Ok(text.to_owned());
     }
-    let names = || KINDS.iter().map(|kind| kind.name);
-    let help = match suggestion(text, names()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the types are {}", names().collect::<Vec<_>>().join(", ")),
-    };
+    let help = instead(text, KINDS.iter().map(|kind| kind.name), "the types are");
     Err(Invalid::new(format!("{} is no type of a service", quoted(text)), help))
 }
 
