@@ -9,7 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use monitoring_info::definition::SourceFile;
-use monitoring_info::diagnostic::{Problem, suggestion};
+use monitoring_info::diagnostic::{Problem, instead};
 use monitoring_info::host::{HostName, Tag, quoted};
 use monitoring_info::ini::{Document, Entry, FILE_MAX, Spot};
 use monitoring_info::registration::TAGS_MAX;
@@ -42,8 +42,8 @@ pub static KEYS: [Key; 8] = [
     Key {
         name: "server-fingerprint",
         value: "SHA256:… or HOST=SHA256:…, …",
-        summary: "The fingerprint of the servers' key, for all of them or for each; on the server, ssh-keygen -lf \
-                  /var/lib/auto-monitor-server-nagios/endpoint/ssh_host_ed25519_key.pub shows it. With it, nobody is asked at first contact.",
+        summary: "The fingerprint of the servers' key, for all of them or for each; on the server, \
+                  auto-monitor-server status shows it. With it, nobody is asked at first contact.",
     },
     Key {
         name: "trust-on-first-use",
@@ -203,11 +203,7 @@ impl Reader {
             }
             "maintenance" => self.configuration.without_maintenance = self.boolean(entry) == Some(false),
             other => {
-                let names = || KEYS.iter().map(|key| key.name);
-                let help = suggestion(other, names()).map_or_else(
-                    || format!("the keys are {}", names().collect::<Vec<_>>().join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
+                let help = instead(other, KEYS.iter().map(|key| key.name), "the keys are");
                 self.fault(entry.key_place, format!("unknown key {}", quoted(other)), help);
             }
         }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use clap_mangen::Man;
-use monitoring_info::diagnostic::suggestion;
+use monitoring_info::diagnostic::instead;
 use monitoring_info::reference::page::Page;
 use monitoring_info::reference::{man_page, overrides_man_page};
 
@@ -33,11 +33,7 @@ pub fn run(screen: Screen, what: &Generate) -> Result<Status, Failure> {
         Generate::Man { page, directory: None } => {
             let pages = pages()?;
             let found = pages.iter().find(|one| one.name() == page).ok_or_else(|| {
-                let names = || pages.iter().map(Page::name);
-                let help = suggestion(page, names()).map_or_else(
-                    || format!("the pages are {}", names().collect::<Vec<_>>().join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
+                let help = instead(page, pages.iter().map(Page::name), "the pages are");
                 Failure::here(format!("there is no page `{page}`")).help(help)
             })?;
             screen.print(&found.to_roff());

@@ -149,7 +149,7 @@ pub fn changed(server: &ServerAddress, shown: &PublicKey, expected: &Fingerprint
     )
     .help(format!(
         "it shows    {shown}\nit should   {expected} ({word})\n\
-         compare it with what the server itself says: ssh-keygen -lf /var/lib/auto-monitor-server-nagios/endpoint/ssh_host_ed25519_key.pub\n\
+         compare it with what the server itself says: auto-monitor-server status\n\
          only if that is the one it shows, run: auto-monitor enrol {server} --fingerprint {shown}\n\
          (and mend server-fingerprint in client.conf, where it is set)"
     ))

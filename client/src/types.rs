@@ -1,6 +1,6 @@
 //! `types`: the reference, from the same files that judge definitions.
 
-use monitoring_info::diagnostic::suggestion;
+use monitoring_info::diagnostic::instead;
 use monitoring_info::host::quoted;
 use monitoring_info::reference::{self, TypeReference};
 use monitoring_info::service::{KINDS, Kind};
@@ -18,11 +18,7 @@ pub fn run(screen: Screen, name: Option<&str>) -> Result<Status, Failure> {
         return Ok(Status::Done);
     };
     let kind = Kind::named(name).ok_or_else(|| {
-        let names = || KINDS.iter().map(|kind| kind.name);
-        let help = suggestion(name, names()).map_or_else(
-            || format!("the types are {}", names().collect::<Vec<_>>().join(", ")),
-            |near| format!("did you mean `{near}`?"),
-        );
+        let help = instead(name, KINDS.iter().map(|kind| kind.name), "the types are");
         Failure::here(format!("there is no type {}", quoted(name))).help(help)
     })?;
     screen.answer(&TypeReference::from(kind), || reference::details(kind));

@@ -212,7 +212,10 @@ fn an_unknown_server_is_not_trusted_and_a_changed_one_is_status_5() {
 
     let new = endpoint.change_key();
     let said = host.run(5, &["register"]).err;
-    assert!(said.contains("ssh-keygen -lf") && said.contains(&format!("--fingerprint {new}")), "{said}");
+    assert!(
+        said.contains("auto-monitor-server status") && said.contains(&format!("--fingerprint {new}")),
+        "{said}"
+    );
     host.write("etc/auto-monitor/client.conf", &format!("{server}trust-on-first-use = yes\n"));
     host.run(5, &["register"]);
     host.run(0, &["enrol", &endpoint.address(), "--fingerprint", &new]);

@@ -287,6 +287,20 @@ pub fn arranged(mut problems: Vec<Problem>) -> Vec<Problem> {
     shown
 }
 
+/// What may have been meant by a `word` that is none of the candidates: "did you mean `port`?"; else all of them, behind
+/// words like "the keys are".
+pub fn instead<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
+    all: &str,
+) -> String {
+    let candidates = candidates.into_iter();
+    match suggestion(word, candidates.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("{all} {}", candidates.collect::<Vec<_>>().join(", ")),
+    }
+}
+
 /// The candidate most like `word`, if one is like it at all.
 pub fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
@@ -349,5 +363,7 @@ mod tests {
     fn a_slip_is_recognised_and_a_stranger_is_not() {
         assert_eq!(suggestion("prot", ["port", "uri"]), Some("port"));
         assert_eq!(suggestion("colour", ["port", "uri"]), None);
+        assert_eq!(instead("prot", ["port", "uri"], "the keys are"), "did you mean `port`?");
+        assert_eq!(instead("colour", ["port", "uri"], "the keys are"), "the keys are port, uri");
     }
 }

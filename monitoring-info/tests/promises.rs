@@ -1,9 +1,11 @@
 //! Every test that `docs/security.md` names for a promise exists, in the crate that it names; and of what is fuzzed, it says
-//! what each target holds.
+//! what each target holds. `docs/format.md` says of every type which program probes it, and why that one.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+use monitoring_info::service::KINDS;
 
 fn source_of(folder: &Path) -> String {
     let mut text = String::new();
@@ -18,9 +20,10 @@ fn source_of(folder: &Path) -> String {
     text
 }
 
-/// The rows of the table with this header.
-fn table(header: &str) -> Vec<String> {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md")).unwrap();
+/// The rows of the table with this header, of this page.
+fn table(page: &str, header: &str) -> Vec<String> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let page = fs::read_to_string(docs.join(page)).unwrap();
     let rows = page.lines().skip_while(|line| *line != header).take_while(|line| line.starts_with('|'));
     rows.skip(2).map(str::to_owned).collect()
 }
@@ -34,7 +37,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 fn every_promise_has_its_test() {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut named = 0;
-    for row in table("| it cannot | because | test |") {
+    for row in table("security.md", "| it cannot | because | test |") {
         let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
         for of_crate in tests.split("; ") {
             let (name, tests) = of_crate.split_once(": ").unwrap_or_else(|| panic!("{row}"));
@@ -55,7 +58,7 @@ fn every_fuzz_target_is_run_and_told_of() {
     let targets: BTreeSet<String> =
         files.map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
 
-    let rows = table("| target | reads | and holds that |");
+    let rows = table("security.md", "| target | reads | and holds that |");
     let told = rows.iter().flat_map(|row| quoted(row.split(" | ").next().unwrap()));
     assert_eq!(told.map(str::to_owned).collect::<BTreeSet<_>>(), targets);
 
@@ -64,4 +67,16 @@ fn every_fuzz_target_is_run_and_told_of() {
     for target in &targets {
         assert!(manifest.contains(&format!("path = \"fuzz_targets/{target}.rs\"")), "{target}");
     }
+}
+
+#[test]
+fn of_every_type_it_is_said_which_program_probes_it() {
+    let rows = table("format.md", "| definition | program | why not the one of monitoring-plugins |");
+    let told: BTreeSet<&str> = rows
+        .iter()
+        .filter_map(|row| row.trim_start_matches("| ").split(" | ").next())
+        .flat_map(|definitions| definitions.split(", "))
+        .collect();
+    let untold: Vec<&str> = KINDS.iter().map(|kind| kind.name).filter(|name| !told.contains(name)).collect();
+    assert_eq!(untold, [""; 0], "write a row for these");
 }

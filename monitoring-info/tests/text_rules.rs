@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use invariants::settled;
 use monitoring_info::diagnostic::{PROBLEMS_MAX, Problem, Severity};
 use monitoring_info::ini::{Document, FILE_MAX};
+use monitoring_info::service::KINDS;
 use proptest::prelude::*;
 
 mod invariants;
@@ -251,6 +252,12 @@ fn no_file_takes_long() {
     }
 }
 
+/// The name of a type.
+fn kind() -> impl Strategy<Value = String> {
+    let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    prop::sample::select(names).prop_map(str::to_owned)
+}
+
 /// Text that looks like a definition file more often than chance would have it.
 fn ini_like() -> impl Strategy<Value = String> {
     let key = prop_oneof![
@@ -259,7 +266,7 @@ fn ini_like() -> impl Strategy<Value = String> {
         "\\PC{0,4}",
     ];
     let value = prop_oneof![
-        "(http|tcp|udp|smtp|imap|pop3|mailflow|ldap|ssh)",
+        kind(),
         "(True|no|starttls|80|0|/|dc=a|a@b.c)",
         "\\PC{0,12}",
         "[\\\\\"'`;#=:\\[\\] \t/a\u{a0}\u{3000}]{0,12}",
@@ -281,7 +288,6 @@ fn ini_like() -> impl Strategy<Value = String> {
 
 /// Definitions that are sound more often than not.
 fn nearly_sound() -> impl Strategy<Value = String> {
-    let kind = "(http|tcp|udp|smtp|imap|pop3|mailflow|ldap|ssh)";
     let setting = prop_oneof![
         "port = (1|080|65535)",
         "uri = /[!-~]{0,8}",
@@ -297,7 +303,7 @@ fn nearly_sound() -> impl Strategy<Value = String> {
         "seconds = 0?9",
         "base = (|dc=a)",
     ];
-    (kind, prop::collection::vec(setting, 0..5)).prop_map(|(kind, settings)| {
+    (kind(), prop::collection::vec(setting, 0..5)).prop_map(|(kind, settings)| {
         format!("[a]\ntype = {kind}\nport = 7\n{}\n", settings.join("\n")).replacen(
             if kind == "mailflow" { "port = 7\n" } else { "\u{0}" },
             "",

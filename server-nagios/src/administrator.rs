@@ -10,10 +10,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use monitoring_info::diagnostic::{Problem, suggestion};
+use monitoring_info::diagnostic::Problem;
 use monitoring_info::host::{HostName, quoted};
 use monitoring_info::ini::{Document, Source, Spot};
-use monitoring_info::value::{self, Invalid};
+use monitoring_info::value::Invalid;
 
 use crate::configuration;
 use crate::paths::Paths;
@@ -66,15 +66,7 @@ pub static KEYS: &[Key] = &[
         name: "enabled",
         form: "yes or no",
         summary: "whether the host is watched at all",
-        set: |to, text| match value::boolean(text) {
-            Some(enabled) => {
-                to.enabled = enabled;
-                Ok(())
-            }
-            None => {
-                Err(Invalid::new(format!("{} is neither yes nor no", quoted(text)), "write `yes` or `no`"))
-            }
-        },
+        set: |to, text| configuration::yes_or_no(text).map(|value| to.enabled = value),
     },
     Key {
         name: "address",
@@ -202,13 +194,8 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<HostOverride, Vec<Problem>> {
     }
     for entry in &document.head.entries {
         let Some(key) = KEYS.iter().find(|key| key.name == entry.key) else {
-            let help = match suggestion(&entry.key, KEYS.iter().map(|key| key.name)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => {
-                    format!("the keys are {}", KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", "))
-                }
-            };
-            fault(Problem::error(format!("unknown key {}", quoted(&entry.key))).help(help), entry.key_place);
+            let names = KEYS.iter().map(|key| key.name);
+            fault(configuration::unknown(&entry.key, names), entry.key_place);
             continue;
         };
         if let Err(invalid) = (key.set)(&mut say, &entry.value) {
@@ -266,7 +253,7 @@ mod tests {
             [
                 "1: unknown key `adress`",
                 "2: the value of `address` is wrong: `web1` is no IP address",
-                "3: the value of `enabled` is wrong: `perhaps` is neither yes nor no",
+                "3: the value of `enabled` is wrong: `perhaps` is no boolean",
                 "4: the value of `hostgroups` is wrong: `*` cannot be the name of a Nagios object",
                 "5: the value of `contacts` is wrong: `null` cannot be the name of a Nagios object",
                 "6: the value of `interval` is wrong: `5` is no duration",

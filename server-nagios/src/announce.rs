@@ -21,6 +21,7 @@ use monitoring_info::fingerprint::Fingerprint;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::journal::{Level, Line};
 use crate::{Context, endpoint, identity};
 
 /// How long the last word may take.
@@ -36,9 +37,9 @@ pub fn announce(context: &Context) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen to signals")?;
     let Some(reach) = Reach::of(&configuration.listen) else {
         // Not an end: a unit that is to be restarted would be, for ever.
-        anstream::eprintln!(
-            "event=announces-nothing reason=\"the endpoint listens on the loopback interface alone\""
-        );
+        Line::new("announces-nothing")
+            .with("reason", "the endpoint listens on the loopback interface alone")
+            .print();
         ready();
         signals.forever().next();
         return Ok(ExitCode::SUCCESS);
@@ -52,14 +53,14 @@ pub fn announce(context: &Context) -> anyhow::Result<ExitCode> {
         .disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])
         .and_then(|()| daemon.register(service))
         .context("cannot announce the endpoint")?;
-    anstream::eprintln!("event=announce name={name} port={} host-key={fingerprint}", reach.port);
+    Line::new("announce").with("name", &name).with("port", reach.port).with("host-key", fingerprint).print();
     ready();
     std::thread::spawn(move || {
-        let mut last = String::new();
-        for event in events {
-            if let Some(line) = worth_a_line(&event).filter(|line| *line != last) {
-                anstream::eprintln!("{line}");
-                last = line;
+        let mut last = None;
+        for line in events.iter().filter_map(|event| worth_a_line(&event)) {
+            if last.as_ref() != Some(&line) {
+                line.print();
+                last = Some(line);
             }
         }
     });
@@ -70,7 +71,7 @@ pub fn announce(context: &Context) -> anyhow::Result<ExitCode> {
     if gone.is_none() || ended.is_none() {
         bail!("cannot take the announcement back; it is forgotten within two minutes");
     }
-    anstream::eprintln!("event=withdrawn name={name}");
+    Line::new("withdrawn").with("name", name).print();
     Ok(ExitCode::SUCCESS)
 }
 
@@ -124,13 +125,16 @@ impl Reach {
 }
 
 /// What an administrator may want to know; that an interface came is not it where containers come and go.
-fn worth_a_line(event: &DaemonEvent) -> Option<String> {
+fn worth_a_line(event: &DaemonEvent) -> Option<Line> {
     match event {
-        DaemonEvent::Error(error) => Some(format!("event=announce-failed reason={:?}", error.to_string())),
-        DaemonEvent::NameChange(change) => Some(format!(
-            "event=renamed name={:?} to={:?} interface={:?} reason=\"somebody else has announced the first\"",
-            change.original, change.new_name, change.intf_name
-        )),
+        DaemonEvent::Error(error) => Some(Line::at(Level::Warning, "announce-failed").with("reason", error)),
+        DaemonEvent::NameChange(change) => Some(
+            Line::at(Level::Warning, "renamed")
+                .with("name", &change.original)
+                .with("to", &change.new_name)
+                .with("interface", &change.intf_name)
+                .with("reason", "somebody else has announced the first"),
+        ),
         _ => None,
     }
 }
@@ -160,6 +164,13 @@ mod tests {
         assert!(one.holds(ip("192.0.2.1")) && !one.holds(ip("192.0.2.2")) && !one.holds(ip("fe80::1")));
         assert!(!Reach::of(&listen(&["0.0.0.0:2929"])).unwrap().holds(ip("fe80::1")));
         assert_eq!(Reach::of(&listen(&["127.0.0.1:2929", "[::1]:2929"])), None);
+    }
+
+    #[test]
+    fn what_goes_wrong_asks_for_somebody() {
+        let event = DaemonEvent::Error(mdns_sd::Error::Msg("no socket".to_owned()));
+        let line = Line::at(Level::Warning, "announce-failed").with("reason", "no socket");
+        assert_eq!(worth_a_line(&event), Some(line));
     }
 
     #[test]

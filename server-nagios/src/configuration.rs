@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use monitoring_info::diagnostic::{Problem, suggestion};
+use monitoring_info::diagnostic::{Problem, instead};
 use monitoring_info::host::{HostName, quoted};
 use monitoring_info::ini::{Document, Source};
 use monitoring_info::mail::{self, SharedLists};
@@ -29,7 +29,7 @@ use form::{
     DURATION_OR_NEVER_FORM, NAMES_FORM, PATH_FORM, PAUSE_FORM, domain, duration_or_never, listen_address,
     network, path, pause,
 };
-pub(crate) use form::{list, object_name};
+pub(crate) use form::{list, object_name, yes_or_no};
 pub use mailflow::SharedMailflow;
 
 /// What the administrator says.
@@ -227,10 +227,7 @@ pub static KEYS: &[Key] = &[
         default: "no",
         summary: "whether the password of an imap or pop3 definition without `ssl` is sent over the network for \
                   everybody on the way to read; with `no`, such a check is UNKNOWN",
-        set: |to, text| {
-            let refused = || Invalid::new(format!("{} is no boolean", quoted(text)), "write `yes` or `no`");
-            value::boolean(text).map(|value| to.mail.plain_text_logins = value).ok_or_else(refused)
-        },
+        set: |to, text| yes_or_no(text).map(|value| to.mail.plain_text_logins = value),
     },
     Key {
         name: "shared-mailflows",
@@ -387,12 +384,9 @@ impl Configuration {
     }
 }
 
-fn unknown<'a>(key: &str, keys: impl Iterator<Item = &'a str> + Clone) -> Problem {
-    let help = match suggestion(key, keys.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the keys are {}", keys.collect::<Vec<_>>().join(", ")),
-    };
-    Problem::error(format!("unknown key {}", quoted(key))).help(help)
+/// What is said of a key that a file does not have.
+pub(crate) fn unknown<'a>(key: &str, keys: impl Iterator<Item = &'a str> + Clone) -> Problem {
+    Problem::error(format!("unknown key {}", quoted(key))).help(instead(key, keys, "the keys are"))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::publish;
 use crate::publish::manifest::Manifest;
 use crate::target::nagios::Nagios;
 use crate::target::{self, Engine, Running, Target};
-use crate::{BAD_NEWS, Context, administrator, cli, registry};
+use crate::{BAD_NEWS, Context, administrator, cli, registry, with_causes};
 
 mod stations;
 
@@ -81,7 +81,11 @@ fn examine(context: &Context) -> Vec<Finding> {
     let configuration = match context.configuration() {
         Ok(configuration) => configuration,
         Err(error) => {
-            return vec![fault("server.conf", error, "mend the file; nothing else can be judged without it")];
+            return vec![fault(
+                "server.conf",
+                with_causes(&error),
+                "mend the file; nothing else can be judged without it",
+            )];
         }
     };
     let mut findings = vec![well("server.conf", paths.configuration().display())];
@@ -93,7 +97,9 @@ fn examine(context: &Context) -> Vec<Finding> {
                 hosts => format!("{hosts} hosts have overrides"),
             },
         ),
-        Err(error) => fault("hosts/*.conf", error, "mend the files; nothing is published until then"),
+        Err(error) => {
+            fault("hosts/*.conf", with_causes(&error), "mend the files; nothing is published until then")
+        }
     });
     findings.push(state(paths));
     findings.push(space(paths));
@@ -166,7 +172,7 @@ fn space(paths: &Paths) -> Finding {
 /// Does the endpoint answer, and is it ours?
 fn endpoint(paths: &Paths, configuration: &Configuration) -> Vec<Finding> {
     const ABOUT: &str = "endpoint";
-    let key = paths.endpoint().join("ssh_host_ed25519_key.pub");
+    let key = paths.host_key().with_extension("pub");
     let ours = match fs::read_to_string(&key) {
         Ok(text) => text.split_whitespace().nth(1).unwrap_or_default().to_owned(),
         Err(error) => {
@@ -292,7 +298,7 @@ fn shared_mailflows(paths: &Paths, configuration: &Configuration) -> Option<Find
     }
     let registered = match registry::names(paths) {
         Ok(names) => names,
-        Err(error) => return Some(fault(ABOUT, error, "see about the state folder first")),
+        Err(error) => return Some(fault(ABOUT, with_causes(&error), "see about the state folder first")),
     };
     let named: BTreeSet<_> = shared.iter().flat_map(|one| one.hosts.iter().chain([&one.owner])).collect();
     let unknown: Vec<_> = named.iter().filter(|host| !registered.contains(host)).collect();
@@ -312,7 +318,8 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
     let mut findings = Vec::new();
     let link = paths.rooted(&configuration.nagios_link);
     // A package lets `current` name an empty folder before the first publish.
-    let published = paths.current().join("manifest.json").exists();
+    let manifest = Manifest::current(paths);
+    let published = !matches!(manifest, Ok(None));
     let linked = fs::symlink_metadata(&link).is_ok();
     findings.push(match (linked, link.exists()) {
         (true, false) => fault(
@@ -348,7 +355,7 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
                     } else {
                         "install nagios4-core, or set `nagios-configuration` in server.conf"
                     };
-                    fault("configuration", format!("{:#}", anyhow::Error::new(error)), next)
+                    fault("configuration", with_causes(&error), next)
                 }
             });
         }
@@ -372,7 +379,7 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
                 },
             });
             if published {
-                match Manifest::current(paths) {
+                match manifest {
                     Ok(manifest) => {
                         let warnings = manifest.map_or_else(Vec::new, |set| publish::warnings(target, &set));
                         if warnings.is_empty() {
@@ -382,7 +389,9 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
                             findings.push(fault("alarms", warning, "then: auto-monitor-server publish"));
                         }
                     }
-                    Err(error) => findings.push(fault("alarms", error, "auto-monitor-server publish")),
+                    Err(error) => {
+                        findings.push(fault("alarms", with_causes(&error), "auto-monitor-server publish"));
+                    }
                 }
                 findings.push(match target.reads_us() {
                     Ok(true) => well("reads us", "our command is among its objects"),
@@ -431,7 +440,7 @@ fn readable(paths: &Paths, process: u32) -> Finding {
             user == Some(0) || data.mode() >> shift & bit == bit
         })
     };
-    let folder = fs::canonicalize(paths.current().join("published")).unwrap_or_default();
+    let folder = fs::canonicalize(paths.documents()).unwrap_or_default();
     let closed = folder.ancestors().find(|folder| !may(folder, 0o1)).map(Path::to_owned);
     let document =
         fs::read_dir(&folder).ok().and_then(|mut entries| entries.next()?.ok()).map(|entry| entry.path());

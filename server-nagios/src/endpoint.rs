@@ -32,6 +32,7 @@ use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey};
 use crate::configuration::Configuration;
 use crate::durable::{self, Lock};
 use crate::enrolment::Ledger;
+use crate::journal::Line;
 use crate::paths::Paths;
 use crate::session::SESSION_SECONDS;
 use crate::{Context, cli, identity};
@@ -102,7 +103,7 @@ pub fn endpoint(context: &Context, arguments: &cli::Endpoint) -> anyhow::Result<
     }
 
     let listen: Vec<String> = configuration.listen.iter().map(ToString::to_string).collect();
-    anstream::eprintln!("event=endpoint listen={} host-key={fingerprint}", listen.join(","));
+    Line::new("endpoint").with("listen", listen.join(",")).with("host-key", fingerprint).print();
     if version < BOUNDS_UNUSED {
         let bound = Duration::from_secs(LOGIN_SECONDS + SESSION_SECONDS + UNUSED_SECONDS);
         overdue::start(&program()?, bound)
@@ -137,10 +138,6 @@ fn login_is_possible(account: &nix::unistd::User) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn host_key_file(paths: &Paths) -> PathBuf {
-    paths.endpoint().join("ssh_host_ed25519_key")
-}
-
 /// Whether anybody on this machine listens at one of these ports; none where that cannot be told. The kernel's table is
 /// read, because a connection would be a line in the endpoint's journal each time; whose key answers is `doctor`'s to find
 /// out.
@@ -165,7 +162,7 @@ fn listening_port(line: &str) -> Option<u16> {
 /// The fingerprint of the endpoint's host key, once there is one.
 #[must_use]
 pub fn known_host_key(paths: &Paths) -> Option<Fingerprint> {
-    let key = PublicKey::read_openssh_file(&host_key_file(paths).with_extension("pub")).ok()?;
+    let key = PublicKey::read_openssh_file(&paths.host_key().with_extension("pub")).ok()?;
     key.fingerprint(HashAlg::Sha256).to_string().parse().ok()
 }
 
@@ -186,7 +183,7 @@ fn lock(paths: &Paths) -> anyhow::Result<Lock> {
 }
 
 fn locked_host_key(paths: &Paths, _lock: &Lock) -> anyhow::Result<Fingerprint> {
-    let file = host_key_file(paths);
+    let file = paths.host_key();
     if !file.exists() {
         let mut key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).context("cannot make a host key")?;
         key.set_comment("auto-monitor endpoint");
@@ -250,7 +247,7 @@ fn sshd_config(
     for address in &configuration.listen {
         say("ListenAddress", address.to_string().as_bytes());
     }
-    say("HostKey", &configuration_word(host_key_file(paths).as_os_str())?);
+    say("HostKey", &configuration_word(paths.host_key().as_os_str())?);
     say("AuthorizedKeysCommand", &authorized_keys_command(paths)?);
     say("AuthorizedKeysCommandUser", account.name.as_bytes());
     say("AllowUsers", account.name.as_bytes());

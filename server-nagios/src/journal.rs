@@ -1,13 +1,13 @@
-//! What sessions have to tell the administrator: one line each, of `key=value` pairs.
+//! What there is to tell the administrator: lines of `key=value` pairs.
 //!
-//! A session cannot write to standard error, which is the client's, nor use the endpoint's, which sshd does not hand
+//! Whoever has a standard error that is the journal's prints a line there. A session cannot write to standard error, which is the client's, nor use the endpoint's, which sshd does not hand
 //! on. So on an installed system the lines go to the system's log by its socket, `/dev/log`; below another root, or
 //! where there is no system log, into `endpoint/session.log`. That file is for scratch set-ups and containers; when it
 //! has grown to [`FILE_MAX`], it becomes `session.log.old`.
 //!
-//! No line ever holds what a client sent as a value or as a secret.
+//! No line of a session ever holds what a client sent as a value or as a secret.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
@@ -38,8 +38,7 @@ pub enum Level {
 impl Level {
     /// What stands before a line on standard error that systemd hands on to its journal (sd-daemon(3)), so that
     /// `journalctl -p warning` finds it; nothing where somebody else reads.
-    #[must_use]
-    pub fn prefix(self) -> String {
+    fn prefix(self) -> String {
         if journal_reads() { format!("<{}>", self as u8) } else { String::new() }
     }
 }
@@ -50,8 +49,11 @@ fn journal_reads() -> bool {
     rustix::fs::fstat(std::io::stderr()).is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
+/// The most characters of a value that a client may have had a say in.
+pub const VALUE_MAX: usize = 300;
+
 /// One line in the making.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Line {
     level: Level,
     text: String,
@@ -61,7 +63,13 @@ impl Line {
     /// A line about this event.
     #[must_use]
     pub fn new(event: &str) -> Self {
-        Self { level: Level::Info, text: format!("event={event}") }
+        Self::at(Level::Info, event)
+    }
+
+    /// A line about this event, at this level.
+    #[must_use]
+    pub fn at(level: Level, event: &str) -> Self {
+        Self { level, text: format!("event={event}") }
     }
 
     /// At this level from now on.
@@ -69,16 +77,32 @@ impl Line {
         self.level = level;
     }
 
-    /// With one more pair. A value that is more than a word is quoted and escaped, so that a line stays a line.
-    pub fn pair(&mut self, key: &str, value: impl std::fmt::Display) {
-        let value: String = value.to_string().chars().take(300).collect();
+    /// With one more pair, its value whole: for what the server says itself.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Display) -> Self {
+        self.append(key, &value.to_string());
+        self
+    }
+
+    /// With one more pair, of at most [`VALUE_MAX`] characters.
+    pub fn pair(&mut self, key: &str, value: impl Display) {
+        self.append(key, &value.to_string().chars().take(VALUE_MAX).collect::<String>());
+    }
+
+    /// A value that is more than a word is quoted and escaped, so that a line stays a line.
+    fn append(&mut self, key: &str, value: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._:/+,-%[]".contains(c);
         // Writing to a String cannot fail.
         let _ = if !value.is_empty() && value.chars().all(plain) {
             write!(self.text, " {key}={value}")
         } else {
-            write!(self.text, " {key}=\"{}\"", value.escape_default())
+            write!(self.text, " {key}={value:?}")
         };
+    }
+
+    /// Prints the line to standard error.
+    pub fn print(&self) {
+        anstream::eprintln!("{}{}", self.level.prefix(), self.text);
     }
 
     /// Writes the line. A log that cannot be written is no reason to turn a client away, so there is no error.
@@ -126,7 +150,7 @@ mod tests {
         line.pair("empty", "");
         assert_eq!(
             line.text,
-            r#"event=refused name=web1.example.org verb="register\nevent=approve \"x\" \u{1b}[2J \u{e4}" empty="""#
+            r#"event=refused name=web1.example.org verb="register\nevent=approve \"x\" \u{1b}[2J ä" empty="""#
         );
     }
 

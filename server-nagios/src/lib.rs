@@ -18,6 +18,7 @@
 //! Each command of the [command line](cli) is a function in the module of its name, or of what it is about: `approve` and
 //! its like in [`admission`], `list` and `show` in [`hosts`].
 
+use std::error::Error;
 use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write as _};
@@ -120,6 +121,15 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         anstream::eprintln!("  help: run it as root, or as the account that the server runs as");
     }
     ExitCode::from(COULD_NOT_RUN)
+}
+
+/// An error with its causes, in one text; a Display gives the error alone.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", with_causes(cause)),
+        None => error.to_string(),
+    }
 }
 
 /// Prints what may be long, and may go to a reader that does not want all of it. One that has gone away, like `head`, is no

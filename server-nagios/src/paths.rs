@@ -60,7 +60,7 @@ impl Paths {
     /// Modification times that say when a host was last heard from: `NAME`.
     #[must_use]
     pub fn seen(&self) -> PathBuf {
-        self.state().join("seen")
+        self.state().join(published::SEEN_DIR)
     }
 
     /// The keys and their standing.
@@ -75,6 +75,12 @@ impl Paths {
         self.state().join("endpoint")
     }
 
+    /// The endpoint's host key; its public half is beside it, with `.pub` at its end.
+    #[must_use]
+    pub fn host_key(&self) -> PathBuf {
+        self.endpoint().join("ssh_host_ed25519_key")
+    }
+
     /// Rendered sets: `N/`.
     #[must_use]
     pub fn generations(&self) -> PathBuf {
@@ -85,6 +91,12 @@ impl Paths {
     #[must_use]
     pub fn current(&self) -> PathBuf {
         self.state().join("current")
+    }
+
+    /// What the checking program reads of each host that is published: `NAME.json`.
+    #[must_use]
+    pub fn documents(&self) -> PathBuf {
+        self.state().join(published::DOCUMENTS_DIR)
     }
 
     /// What is published for a station, of this name.

@@ -55,7 +55,7 @@ pub fn of(paths: &Paths, name: &HostName) -> Option<Publication> {
 /// What the checking program reads of a host.
 #[must_use]
 pub fn published(paths: &Paths, name: &HostName) -> Option<Published> {
-    let path = paths.current().join("published").join(format!("{name}.json"));
+    let path = paths.documents().join(format!("{name}.json"));
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 

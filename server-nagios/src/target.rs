@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
+use std::iter;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -451,3 +452,8 @@ pub type LoadedStation = Result<Box<dyn Station>, String>;
 
 /// Every kind of station.
 pub static STATIONS: &[StationKind] = &[mauve::STATION];
+
+/// The names of all targets, the engine's first.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    iter::once(ENGINE).chain(STATIONS.iter().map(|kind| kind.name))
+}

@@ -120,6 +120,21 @@ fn a_faulty_configuration_is_told_with_every_place() {
 }
 
 #[test]
+fn doctor_says_why_a_file_cannot_be_read() {
+    let server = Server::prepare("");
+    let folder = server.root().join("etc/auto-monitor-server-nagios");
+    let found = || String::from_utf8(server.command(&["doctor"]).stdout).unwrap();
+    // Even root cannot read a folder.
+    fs::create_dir_all(folder.join("hosts/web1.example.org.conf")).unwrap();
+    let said = found();
+    assert!(said.contains("web1.example.org.conf: Is a directory"), "{said}");
+    fs::remove_file(folder.join("server.conf")).unwrap();
+    fs::create_dir(folder.join("server.conf")).unwrap();
+    let said = found();
+    assert!(said.contains("server.conf: Is a directory"), "{said}");
+}
+
+#[test]
 fn an_endpoint_that_cannot_start_says_why() {
     let server = Server::prepare("sshd = /nonexistent/sshd\n");
     let output = server.command(&endpoint());

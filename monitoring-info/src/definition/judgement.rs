@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Definition;
-use crate::diagnostic::{PROBLEMS_MAX, Problem, Severity, suggestion};
+use crate::diagnostic::{PROBLEMS_MAX, Problem, Severity, instead, suggestion};
 use crate::host::{ServiceName, article, quoted};
 use crate::service::{Default, KINDS, Kind, PASSWORD_FILE, Rule, Tls};
 use crate::value::Value;
@@ -140,8 +140,7 @@ impl Judge<'_> {
         }
         let kind = Kind::named(name);
         if kind.is_none() {
-            let help = suggestion(name, KINDS.iter().map(|kind| kind.name))
-                .map_or_else(all, |near| format!("did you mean `{near}`?"));
+            let help = instead(name, KINDS.iter().map(|kind| kind.name), "the types are");
             self.fault(About::Value(at), format!("unknown type {}", quoted(name)), help);
         }
         kind

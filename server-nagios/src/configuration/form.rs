@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use monitoring_info::host::{HostName, quoted};
 use monitoring_info::registration::PORT;
-use monitoring_info::value::Invalid;
+use monitoring_info::value::{self, Invalid};
 
 /// Of [`duration`].
 pub(super) const DURATION_FORM: &str = "a duration like `30s`, `10m`, `24h` or `3d`";
@@ -20,6 +20,12 @@ pub(super) const PAUSE_FORM: &str = "a duration like `2s` or `1m`, or `0s` for n
 pub(super) const NAMES_FORM: &str = "names joined by commas, or nothing";
 /// Of [`path`].
 pub(super) const PATH_FORM: &str = "an absolute path";
+
+/// Reads `yes`, `no`, or what else may be written for either.
+pub(crate) fn yes_or_no(text: &str) -> Result<bool, Invalid> {
+    let refuse = || Invalid::new(format!("{} is no boolean", quoted(text)), "write `yes` or `no`");
+    value::boolean(text).ok_or_else(refuse)
+}
 
 /// Reads a span of time: a whole number with `s`, `m`, `h` or `d`, more than nothing.
 ///

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::paths::Paths;
+use crate::target;
 
 /// What a stranger needs to know before the commands.
 pub(super) const SECTIONS: &[(&str, &[&str])] = &[
@@ -56,15 +57,19 @@ pub(super) const SECTIONS: &[(&str, &[&str])] = &[
 pub(super) fn files() -> Vec<(PathBuf, &'static str)> {
     // The root is an absolute path already, so no current folder is asked for, whose absence would be the only failure.
     let Ok(paths) = Paths::below(Path::new("/")) else { return Vec::new() };
-    let [own_templates, templates] = paths.templates("nagios");
-    vec![
+    let mut files = vec![
         (paths.configuration(), "What the administrator says: `auto-monitor-server.conf`(5)."),
         (
             paths.host_overrides().join("NAME.conf"),
             "What the administrator says of one host: `auto-monitor-server-host.conf`(5).",
         ),
-        (own_templates, "Replacements of shipped templates: `auto-monitor-server-templates`(5)."),
-        (templates, "The shipped templates."),
+    ];
+    for target in target::names() {
+        let [own, shipped] = paths.templates(target);
+        files.push((own, "Replacements of shipped templates: `auto-monitor-server-templates`(5)."));
+        files.push((shipped, "The shipped templates."));
+    }
+    files.extend([
         (
             paths.endpoint(),
             "The host key and the configuration of the endpoint's sshd. Back it up: with another \
@@ -77,7 +82,7 @@ pub(super) fn files() -> Vec<(PathBuf, &'static str)> {
         (paths.downtimes(), "What Nagios was told of it."),
         (paths.publications(), "What the last publish said of hosts that are not simply published."),
         (
-            paths.station("mauve"),
+            paths.station(target::mauve::NAME),
             "What an alert station includes: 10-people.conf, an example that is written once, 20-hosts.conf and \
              30-groups.conf. The file published beside them changes when these do.",
         ),
@@ -87,5 +92,6 @@ pub(super) fn files() -> Vec<(PathBuf, &'static str)> {
             "Leads to the generation that Nagios and its probes read; with the folder seen it must be readable by the \
              group of Nagios.",
         ),
-    ]
+    ]);
+    files
 }

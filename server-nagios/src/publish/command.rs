@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use monitoring_info::registration::Standing;
 
-use super::last::{recorded, told};
+use super::last::recorded;
 use super::stations::Outcome;
 use super::{Error, Published, watch};
 use crate::table::count;
-use crate::{BAD_NEWS, COULD_NOT_RUN, Context, cli, identity};
+use crate::{BAD_NEWS, COULD_NOT_RUN, Context, cli, identity, with_causes};
 
 /// Runs the command.
 ///
@@ -28,7 +28,9 @@ pub fn publish(context: &Context, arguments: cli::Publish) -> anyhow::Result<Exi
     } else {
         match &outcome {
             Ok(published) => crate::print(shown(published))?,
-            Err(error) => anstream::eprintln!("error: {}\nThe last good set stays in force.", told(error)),
+            Err(error) => {
+                anstream::eprintln!("error: {}\nThe last good set stays in force.", with_causes(error));
+            }
         }
         crate::print(stations.iter().map(station_shown).collect::<String>())?;
     }
@@ -61,7 +63,7 @@ fn print_json(outcome: &Result<Published, Error>, stations: &[Outcome]) -> anyho
             "warnings": published.warnings,
             "error": null,
         }),
-        Err(error) => serde_json::json!({ "error": told(error) }),
+        Err(error) => serde_json::json!({ "error": with_causes(error) }),
     };
     json["stations"] = serde_json::to_value(stations)?;
     Ok(crate::print(format_args!("{json}\n"))?)

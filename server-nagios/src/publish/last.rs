@@ -1,6 +1,5 @@
 //! How the last publish went, kept for `status`.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
@@ -12,6 +11,7 @@ use super::{Error, Published, lock, once};
 use crate::configuration::Configuration;
 use crate::durable;
 use crate::paths::Paths;
+use crate::with_causes;
 
 /// How the last publish went, for `status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,18 +57,7 @@ pub(super) fn recorded(
 ) -> (Result<Published, Error>, Vec<Outcome>) {
     let outcome = once(paths, configuration, confirm_removal);
     let stations = stations::publish(paths, configuration);
-    let error = outcome.as_ref().err().map(told);
+    let error = outcome.as_ref().err().map(|error| with_causes(error));
     LastPublish { at: Timestamp::now(), error, stations: stations.clone() }.store(paths);
     (outcome, stations)
-}
-
-/// An error with its causes, in one text.
-pub(super) fn told(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }

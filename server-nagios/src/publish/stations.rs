@@ -30,6 +30,7 @@ use crate::configuration::Configuration;
 use crate::durable::{self, FileError, Lock};
 use crate::paths::Paths;
 use crate::target::{Activation, File, Routed, STATIONS, Station, StationKind};
+use crate::with_causes;
 
 /// The link to the set that is in force.
 pub(crate) const CURRENT: &str = "current";
@@ -66,11 +67,10 @@ pub fn publish(paths: &Paths, configuration: &Configuration) -> Vec<Outcome> {
 fn one(paths: &Paths, configuration: &Configuration, kind: &StationKind) -> Option<Outcome> {
     let Some(station) = (kind.load)(paths, configuration) else {
         let error = withdraw(&paths.station(kind.name)).err()?;
-        return Some(failed(kind, None, super::last::told(&error)));
+        return Some(failed(kind, None, with_causes(&error)));
     };
     let before = current(&paths.station(kind.name));
-    let outcome =
-        station.and_then(|station| attempt(paths, &*station).map_err(|error| super::last::told(&error)));
+    let outcome = station.and_then(|station| attempt(paths, &*station).map_err(|error| with_causes(&error)));
     Some(outcome.unwrap_or_else(|reason| failed(kind, before, reason)))
 }
 

@@ -4,7 +4,6 @@
 //! which does next to nothing where nothing has changed. So a lost event costs at most the time until the next
 //! [`RECONCILE`], and an event too many costs nothing.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -19,15 +18,15 @@ use notify::{Event, EventKind, RecursiveMode, Watcher};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::last::{LastPublish, told};
+use super::last::LastPublish;
 use super::{Error, Published, once, stations};
-use crate::Context;
 use crate::configuration::Configuration;
 use crate::durable;
-use crate::journal::Level;
+use crate::journal::{Level, Line};
 use crate::maintenance::downtimes::{self, Told};
 use crate::paths::Paths;
-use crate::target::{self, ENGINE, STATIONS};
+use crate::target;
+use crate::{Context, with_causes};
 
 /// How often everything is compared though nothing was heard of: for lost events, for hosts that expire, and for the
 /// engine's own configuration, which is not watched.
@@ -64,7 +63,7 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
     let mut journal = Journal::default();
     let mut retry = RETRY;
     let mut last = LastPublish::load(&context.paths).unwrap_or_default();
-    journal.line(&[("event", "started")]);
+    Line::new("started").print();
     loop {
         watches.refresh();
         // Read each time: it may be what has changed.
@@ -75,7 +74,7 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
                 let outcome = once(&context.paths, configuration, false);
                 journal.outcome(&outcome, started.elapsed());
                 last.at = Timestamp::now();
-                last.error = outcome.as_ref().err().map(told);
+                last.error = outcome.as_ref().err().map(|error| with_causes(error));
                 last.store(&context.paths);
                 stations.publish(configuration);
                 match outcome {
@@ -91,7 +90,7 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
                 }
             }
             Err(error) => {
-                journal.failure(&format!("{error:#}"));
+                journal.failure(&with_causes(error));
                 RECONCILE
             }
         };
@@ -108,7 +107,7 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
         };
         if quiet(&receiver, wait, &configuration, meanwhile).is_none() {
             stations.end();
-            journal.line(&[("event", "stopped")]);
+            Line::new("stopped").print();
             return Ok(ExitCode::SUCCESS);
         }
     }
@@ -240,9 +239,7 @@ impl Watches {
         let folder = |path: &Path| path.parent().map(Path::to_owned);
         let administrator_s = [folder(&paths.configuration()), Some(paths.host_overrides())];
         let folders = own.into_iter().chain(administrator_s.into_iter().flatten());
-        let folders = folders.chain(paths.templates(ENGINE));
-        let stations = STATIONS.iter().flat_map(|kind| paths.templates(kind.name));
-        let wanted = folders.chain(stations).collect();
+        let wanted = folders.chain(target::names().flat_map(|target| paths.templates(target))).collect();
         Ok(Self { watcher, wanted, watched: Vec::new() })
     }
 
@@ -278,7 +275,7 @@ fn is_change(event: &Event) -> bool {
     }
 }
 
-/// Lines for the journal, `key=value`.
+/// What the journal is told.
 #[derive(Default)]
 struct Journal {
     /// The last failure, which is not said again until something else happens.
@@ -297,15 +294,14 @@ impl Journal {
                 if !published.changed {
                     return;
                 }
-                self.line(&[
-                    ("event", "published"),
-                    ("generation", &published.generation.unwrap_or_default().to_string()),
-                    ("hosts", &published.hosts.to_string()),
-                    ("services", &published.services.to_string()),
-                    ("milliseconds", &took.as_millis().to_string()),
-                ]);
+                Line::new("published")
+                    .with("generation", published.generation.unwrap_or_default())
+                    .with("hosts", published.hosts)
+                    .with("services", published.services)
+                    .with("milliseconds", took.as_millis())
+                    .print();
                 for warning in &published.warnings {
-                    self.level(Level::Warning, &[("event", "warning"), ("reason", warning)]);
+                    Line::at(Level::Warning, "warning").with("reason", warning).print();
                 }
                 for (name, note) in &published.notes {
                     let next = if note.publication.standing == Standing::Held {
@@ -314,37 +310,37 @@ impl Journal {
                     } else {
                         format!("auto-monitor-server show {name}")
                     };
-                    self.level(
-                        Level::Warning,
-                        &[
-                            ("event", "not-as-registered"),
-                            ("host", name.as_str()),
-                            ("standing", &format!("{:?}", note.publication.standing).to_lowercase()),
-                            ("reason", note.publication.reason.as_deref().unwrap_or_default()),
-                            ("next", &next),
-                        ],
-                    );
+                    Line::at(Level::Warning, "not-as-registered")
+                        .with("host", name)
+                        .with("standing", format!("{:?}", note.publication.standing).to_lowercase())
+                        .with("reason", note.publication.reason.as_deref().unwrap_or_default())
+                        .with("next", next)
+                        .print();
                 }
             }
-            Err(error) => self.failure(&told(error)),
+            Err(error) => self.failure(&with_causes(error)),
         }
     }
 
     fn stations(&mut self, outcomes: &[stations::Outcome]) {
         let untold = outcomes.iter().find_map(|outcome| Some((&outcome.station, outcome.error.as_ref()?)));
         for outcome in outcomes.iter().filter(|outcome| outcome.changed) {
-            let set = outcome.set.unwrap_or_default().to_string();
-            self.line(&[("event", "published"), ("station", &outcome.station), ("set", &set)]);
+            let station = &outcome.station;
+            Line::new("published")
+                .with("station", station)
+                .with("set", outcome.set.unwrap_or_default())
+                .print();
             for doubt in outcome.doubts.iter().chain(&outcome.next) {
-                let pairs = [("event", "warning"), ("station", outcome.station.as_str()), ("reason", doubt)];
-                self.level(Level::Warning, &pairs);
+                Line::at(Level::Warning, "warning").with("station", station).with("reason", doubt).print();
             }
         }
         let reason = untold.map(|(_, reason)| reason.clone());
         if let Some((station, reason)) = untold.filter(|_| self.untold != reason) {
-            let next = ("next", "auto-monitor-server status");
-            let pairs = [("event", "publish-failed"), ("station", station), ("reason", reason), next];
-            self.level(Level::Error, &pairs);
+            Line::at(Level::Error, "publish-failed")
+                .with("station", station)
+                .with("reason", reason)
+                .with("next", "auto-monitor-server status")
+                .print();
         }
         self.untold = reason;
     }
@@ -352,67 +348,36 @@ impl Journal {
     fn maintenance(&mut self, told: &[Told], error: Option<&downtimes::Error>) {
         for Told { host, downtime } in told {
             match downtime {
-                Some(downtime) => self.line(&[
-                    ("event", "maintenance"),
-                    ("host", host.as_str()),
-                    ("until", &downtime.until.to_string()),
-                ]),
-                None => self.line(&[("event", "maintenance-over"), ("host", host.as_str())]),
+                Some(downtime) => {
+                    Line::new("maintenance").with("host", host).with("until", downtime.until).print();
+                }
+                None => Line::new("maintenance-over").with("host", host).print(),
             }
         }
-        let reason = error.map(ToString::to_string);
+        let reason = error.map(|error| with_causes(error));
         if let Some(reason) = reason.as_ref().filter(|reason| self.deaf.as_ref() != Some(reason)) {
-            let pairs =
-                [("event", "maintenance-untold"), ("reason", reason), ("next", "auto-monitor-server doctor")];
-            self.level(Level::Warning, &pairs);
+            Line::at(Level::Warning, "maintenance-untold")
+                .with("reason", reason)
+                .with("next", "auto-monitor-server doctor")
+                .print();
         }
         self.deaf = reason;
     }
 
     fn failure(&mut self, reason: &str) {
         if self.failure.as_deref() != Some(reason) {
-            let pairs =
-                [("event", "publish-failed"), ("reason", reason), ("next", "auto-monitor-server status")];
-            self.level(Level::Error, &pairs);
+            Line::at(Level::Error, "publish-failed")
+                .with("reason", reason)
+                .with("next", "auto-monitor-server status")
+                .print();
             self.failure = Some(reason.to_owned());
         }
     }
-
-    fn line(&self, pairs: &[(&str, &str)]) {
-        self.level(Level::Info, pairs);
-    }
-
-    #[expect(clippy::unused_self, reason = "a journal is what is written to")]
-    fn level(&self, level: Level, pairs: &[(&str, &str)]) {
-        anstream::eprintln!("{}{}", level.prefix(), line(pairs));
-    }
-}
-
-/// One line, however many a value has.
-fn line(pairs: &[(&str, &str)]) -> String {
-    let mut line = String::new();
-    for (key, value) in pairs {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._:/-".contains(c);
-        let _ = if !value.is_empty() && value.chars().all(plain) {
-            write!(line, "{key}={value}")
-        } else {
-            write!(line, "{key}={value:?}")
-        };
-    }
-    line
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_journal_line_is_one_line() {
-        assert_eq!(line(&[("event", "x"), ("reason", "a \"b\"\nc")]), r#"event=x reason="a \"b\"\nc""#);
-    }
 
     #[test]
     fn quiet_is_waited_for_and_not_for_ever() {

@@ -3,7 +3,7 @@
 //! What is to run is written here once more, from docs/format.md and the manual pages of the programs, and not asked of
 //! the code that computes it: a fault there is to be seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use fastrand::Rng;
@@ -369,4 +369,11 @@ fn runs(sent: &Sent, host: &Host<'_>) -> BTreeMap<String, Runs> {
         runs.insert(format!("{} certificate", sent.name), whole("check_certificate", after, None));
     }
     runs
+}
+
+#[test]
+fn every_type_is_made_up() {
+    let table: BTreeSet<&str> = monitoring_info::service::KINDS.iter().map(|kind| kind.name).collect();
+    let made_up: BTreeSet<&str> = KINDS.iter().copied().collect();
+    assert_eq!(table, made_up, "say in `specimen` and `runs` what is to run for it");
 }
