@@ -13,7 +13,6 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::last::told;
 use super::manifest::Manifest;
 use super::stamp::{FileState, InputDigest, Stamp};
 use super::watched::Watched;
@@ -24,6 +23,7 @@ use crate::folder::Folder;
 use crate::paths::Paths;
 use crate::registry::{self, Withdrawn};
 use crate::target::File;
+use crate::with_causes;
 
 /// What the registry and the administrator want of each host that either knows.
 #[derive(Debug)]
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
             }
             // One file that is no file, or that the disk has lost, says nothing of any other.
             Err(error @ registry::Error::File(_)) => {
-                return Ok(Some(Wish::Unreadable(told(&Error::Registry(error)))));
+                return Ok(Some(Wish::Unreadable(with_causes(&Error::Registry(error)))));
             }
         };
         Ok(Some(if record.withdrawn.is_some() {
