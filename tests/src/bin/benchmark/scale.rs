@@ -264,6 +264,7 @@ pub fn change(folder: &Path) -> Result<Vec<Outcome>> {
         settled(&server)?;
         theirs.push(server.verdict()?.wall.as_secs_f64());
     }
+    settled(&server)?;
     let (ours, theirs) = (middle(ours), middle(theirs));
     let mut outcomes = vec![Outcome {
         what: "one host of 10,000 changes, until swapped in",
@@ -286,17 +287,18 @@ pub fn change(folder: &Path) -> Result<Vec<Outcome>> {
     Ok(outcomes)
 }
 
-/// Waits until Nagios has taken what is current, so that the publisher has nothing more to do.
+/// Waits until Nagios has taken what is current, and the publisher has nothing more to do: the last is the beginning of the
+/// next set.
 fn settled(server: &Server) -> Result<()> {
-    let taken = server.site.root().join(STATE_DIR).join("taken");
-    wait_for("Nagios has taken the set", PATIENCE, || {
+    let state = server.site.root().join(STATE_DIR);
+    wait_for("Nagios has taken the set, and the next one is begun", PATIENCE, || {
         let current = fs::read_link(server.current())?;
         let current = current.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let taken = fs::read_to_string(&taken).unwrap_or_default();
-        Ok(if taken.trim() == current { Ok(()) } else { Err(format!("{taken} of {current}")) })
+        let taken = fs::read_to_string(state.join("taken")).unwrap_or_default();
+        let is_begun = state.join("generations").join(format!(".next-{current}")).exists();
+        Ok(if taken.trim() == current && is_begun { Ok(()) } else { Err(format!("{taken} of {current}")) })
     })?;
-    // What follows: old generations go.
-    thread::sleep(Duration::from_secs(2));
+    thread::sleep(Duration::from_secs(1));
     Ok(())
 }
 
