@@ -69,7 +69,7 @@ fn differences(context: &Context) -> anyhow::Result<Vec<Difference>> {
     let current = Manifest::current(paths)?.unwrap_or_default();
     let inputs = Reader::new(paths, &configuration)?
         .all(SystemTime::now(), None, |watched| trial::render(&*target, watched))?;
-    let held = guard::held(&inputs, &current)?;
+    let held = guard::held(&inputs, &current);
     let names: BTreeSet<&HostName> = current.hosts.keys().chain(inputs.hosts.keys()).collect();
     let mut differences = Vec::new();
     // What would be in force.

@@ -319,7 +319,7 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
     let link = paths.rooted(&configuration.nagios_link);
     // A package lets `current` name an empty folder before the first publish.
     let manifest = Manifest::current(paths);
-    let published = !matches!(manifest, Ok(None));
+    let published = matches!(manifest, Ok(Some(_)));
     let linked = fs::symlink_metadata(&link).is_ok();
     findings.push(match (linked, link.exists()) {
         (true, false) => fault(

@@ -5,6 +5,7 @@
 //! enrolment/keys/HEX.json       a key that was decided about: approved for a name, rejected, revoked
 //! enrolment/names/NAME          a link to the one key that the name belongs to: `../keys/HEX.json`
 //! enrolment/intent.json         a change of several steps that is under way
+//! enrolment/lock, gate, turns/N what processes wait for one another with
 //! ```
 //!
 //! **A key is approved for a name if its file says so and the name's link points to it.** Both together, so that one
@@ -12,7 +13,7 @@
 //! and not in two steps, the new key is in force and the one that had the name is not. A key whose file says approved
 //! and that has lost its name's link is a revoked one.
 //!
-//! Every change is made under one lock and every file is replaced as a whole, so looking something up needs no lock.
+//! Every change is made under one lock, which sessions share that store what their hosts say, and every file is replaced as a whole, so looking something up needs no lock.
 //! A process that is killed leaves one of: a key's file without a link (not in force; the key still waits), a waiting
 //! file of a key that was decided about (passed over, swept away later), a file `.new-…` (passed over). What needs more
 //! than one deciding step, [`Ledger::rename`] and [`Ledger::remove`], writes down first what it is about to do, and

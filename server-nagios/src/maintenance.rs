@@ -104,7 +104,7 @@ pub fn under(paths: &Paths, now: Timestamp) -> Result<Vec<(HostName, Timestamp)>
     Ok(under)
 }
 
-/// Stores what a host says, and returns what is in force then. To be called under the ledger's lock.
+/// Stores what a host says, and returns what is in force then. To be called in the host's [turn](crate::enrolment::Turn).
 ///
 /// # Errors
 /// It says too much, or it cannot be stored.

@@ -298,7 +298,7 @@ fn settle(
     let none = BTreeMap::new();
     let published = current.map_or(&none, |manifest| &manifest.hosts);
     let held = match current {
-        Some(manifest) if !confirm_removal => guard::held(inputs, manifest)?,
+        Some(manifest) if !confirm_removal => guard::held(inputs, manifest),
         _ => BTreeMap::new(),
     };
     let mut kept = BTreeMap::new();

@@ -2,7 +2,7 @@
 //!
 //! One request in, one reply out. The fingerprint is sshd's word, the verb and the document are the client's; nothing
 //! that the client says changes whose file is written, because that name comes from the key. How a key stands is looked
-//! up when the document is complete, and once more under the lock before anything is stored, so a key that is revoked
+//! up when the document is complete, and once more in the host's turn before anything is stored, so a key that is revoked
 //! while its session is open has no last word.
 //!
 //! A host that says what the server knows already costs no lock and no write but the time last seen.

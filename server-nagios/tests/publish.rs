@@ -48,6 +48,7 @@ fn nagios_has_nothing_to_note_about_a_host() {
     site.register("web1.example.org", &["http"]);
     site.published();
     let log = fs::read_to_string(site.root().join("var/lib/nagios4/nagios.log")).unwrap();
+    assert!(log.contains("Warning: Contact 'root' has no"), "this Nagios does not say what it notes: {log}");
     let notes: Vec<&str> = log.lines().filter(|line| line.contains("web1.example.org")).collect();
     assert!(notes.is_empty(), "of ten thousand hosts, each would be in the log after each change: {notes:?}");
 }

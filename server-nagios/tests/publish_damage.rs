@@ -16,6 +16,13 @@ use site::{Site, host, wait};
 /// What may be with a file of ours.
 const DAMAGES: [fn(&Path); 2] = [|file| fs::write(file, "{").unwrap(), |file| fs::remove_file(file).unwrap()];
 
+/// What is a list of hosts to look at, and holds something else.
+fn other_groups(file: &Path) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains("{\"type\":"));
+    fs::write(file, text.replacen("{\"type\":", "{\"typo\":", 1)).unwrap();
+}
+
 fn is_whole(file: &Path) -> bool {
     serde_json::from_slice::<serde_json::Value>(&fs::read(file).unwrap()).is_ok()
 }
@@ -51,8 +58,10 @@ fn without_what_the_hosts_were_made_from_all_are_read_again() {
 
 #[test]
 fn a_lost_list_of_the_hosts_loses_no_host() {
-    for (file, damage) in
-        ["hosts.json", "manifest.json"].into_iter().flat_map(|file| DAMAGES.map(|damage| (file, damage)))
+    for (file, damage) in ["hosts.json", "manifest.json"]
+        .into_iter()
+        .flat_map(|file| DAMAGES.map(|damage| (file, damage)))
+        .chain([("hosts.json", other_groups as fn(&Path))])
     {
         let site = Site::running();
         for n in 1..=9 {

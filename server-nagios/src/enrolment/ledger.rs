@@ -121,7 +121,7 @@ impl<'a> Ledger<'a> {
         Ok(ledger)
     }
 
-    /// Removes the half-written files that killed processes have left. Whoever writes here has the lock, so none of
+    /// Removes the half-written files that killed processes have left. Whoever writes here has the lock or shares it, so none of
     /// them is anybody's any more.
     ///
     /// # Errors
@@ -419,7 +419,10 @@ mod tests {
                 decided.send("the decision").unwrap();
                 drop(ledger);
             });
-            thread::sleep(WHILE);
+            let gate = paths.enrolment().join("gate");
+            while Lock::attempt(&gate).unwrap().is_some() {
+                thread::sleep(Duration::from_millis(1));
+            }
             scope.spawn(move || {
                 let turn = Turn::wait(paths, &host("b.example.org"));
                 came.send("another host").unwrap();

@@ -56,6 +56,7 @@ const OLD: &str = ".old-";
 pub(super) const HOSTS: &str = "hosts";
 /// What the checking program reads.
 const DOCUMENTS: &str = "published";
+
 /// The files of what is said of the hosts of a set, open and empty: whoever it is that writes them may be root meanwhile, who
 /// is to open nothing where another account could lay a link.
 #[derive(Debug)]

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 
 use monitoring_info::host::HostName;
 
-use super::Error;
 use super::inputs::{Inputs, Wish};
 use super::manifest::Manifest;
 
@@ -24,10 +23,7 @@ const PERCENT_MAX: usize = 10;
 const SERVICES_MIN: usize = 2;
 
 /// The hosts that are held back, and why, in a sentence.
-///
-/// # Errors
-/// The manifest is damaged.
-pub(crate) fn held<T>(inputs: &Inputs<T>, current: &Manifest) -> Result<BTreeMap<HostName, String>, Error> {
+pub(crate) fn held<T>(inputs: &Inputs<T>, current: &Manifest) -> BTreeMap<HostName, String> {
     let has_vanished =
         |name: &&HostName| matches!(inputs.hosts.get(*name), None | Some(Wish::Expired { .. }));
     let vanished: Vec<&HostName> = current.hosts.keys().filter(has_vanished).collect();
@@ -43,7 +39,11 @@ pub(crate) fn held<T>(inputs: &Inputs<T>, current: &Manifest) -> Result<BTreeMap
     for (name, entry) in &current.hosts {
         let Some(Wish::Watched(wanted)) = inputs.hosts.get(name) else { continue };
         if wanted.is_empty {
-            let definitions = entry.definitions.get()?;
+            // What cannot be read may be much.
+            let Ok(definitions) = entry.definitions.get() else {
+                held.insert(name.clone(), "all of its services would go at once".to_owned());
+                continue;
+            };
             let lost = definitions.iter().filter(|name| !wanted.opted_out.contains(name)).count();
             if lost >= SERVICES_MIN {
                 let n = definitions.len();
@@ -51,5 +51,5 @@ pub(crate) fn held<T>(inputs: &Inputs<T>, current: &Manifest) -> Result<BTreeMap
             }
         }
     }
-    Ok(held)
+    held
 }

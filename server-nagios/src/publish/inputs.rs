@@ -241,8 +241,8 @@ impl<T> Inputs<T> {
     }
 
     /// A digest of everything that decides the outcome of a publish; what `server.conf` has a say in is in what all hosts
-    /// share, as it is rendered. Of what leaves, only that counts which is still
-    /// published, so that dropping a tombstone changes nothing.
+    /// share, as it is rendered. Of what leaves, only that counts which is still published, so that dropping a tombstone
+    /// changes nothing.
     pub(super) fn digest(
         &self,
         files: &[FileState],
@@ -312,6 +312,7 @@ pub(super) fn basis(
 mod tests {
     use std::fs;
     use std::net::{IpAddr, Ipv4Addr};
+    use std::os::unix::fs::MetadataExt as _;
     use std::sync::Arc;
     use std::thread;
 
@@ -442,7 +443,9 @@ mod tests {
         }
         let configuration = Configuration::default();
         store(&paths, "a", 1);
-        let written = fs::metadata(paths.record(&"a".parse().unwrap())).unwrap().modified().unwrap();
+        let written = fs::metadata(paths.record(&"a".parse().unwrap())).unwrap();
+        let written = SystemTime::UNIX_EPOCH
+            + Duration::new(written.ctime().unsigned_abs(), u32::try_from(written.ctime_nsec()).unwrap());
         for (later, word) in [(1, "watched"), (3000, "unchanged")] {
             let now = written + Duration::from_millis(later);
             let before = as_read(&all_at(now, &paths, &configuration, None));

@@ -133,7 +133,7 @@ impl Manifest {
     fn read(folder: &Path) -> Result<Option<Self>, Error> {
         let (manifest, (hosts, sources)) = rayon::join(
             || document_of::<Self>(folder, MANIFEST),
-            || rayon::join(|| document_of(folder, ENTRIES), || document_of(folder, SOURCES)),
+            || rayon::join(|| entries(folder), || document_of(folder, SOURCES)),
         );
         match (manifest, hosts, sources) {
             (Ok(Some(manifest)), Ok(Some(hosts)), Ok(Some(sources))) => {
@@ -191,6 +191,14 @@ pub(crate) fn groups<'a>(
         }
     }
     Ok(groups)
+}
+
+/// The hosts that a generation's list names. Whatever else is packed in it concerns its host alone, but without the groups of
+/// one there is no next set.
+fn entries(folder: &Path) -> Result<Option<BTreeMap<HostName, Arc<Entry>>>, Error> {
+    let entries: Option<BTreeMap<HostName, Arc<Entry>>> = document_of(folder, ENTRIES)?;
+    groups(entries.iter().flat_map(BTreeMap::values))?;
+    Ok(entries)
 }
 
 /// A document of a generation; none where it is not there.
