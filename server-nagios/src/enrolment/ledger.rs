@@ -59,7 +59,8 @@ impl Turn {
         let path = lock_file(paths);
         loop {
             let ledger = {
-                let _gate = gate(paths)?;
+                let gate = gate_file(paths);
+                let _gate = Lock::share(&gate).map_err(failed("lock", &gate))?;
                 Lock::share(&path).map_err(failed("lock", &path))?
             };
             if load::<Intent>(&intent(paths))?.is_none() {
@@ -72,11 +73,10 @@ impl Turn {
     }
 }
 
-/// Through which everybody comes who waits for the ledger's lock. Who wants it alone waits in it, so that those who share
-/// it, of which new ones may come without end, stay outside until it has been their turn.
-fn gate(paths: &Paths) -> Result<Lock, Error> {
-    let path = paths.enrolment().join("gate");
-    Lock::wait(&path).map_err(failed("lock", &path))
+/// The gate, through which everybody comes who waits for the ledger's lock. Who wants it alone waits in it alone, so that
+/// those who share it, of which new ones may come without end, stay outside until it has been their turn.
+fn gate_file(paths: &Paths) -> PathBuf {
+    paths.enrolment().join("gate")
 }
 
 fn lock_file(paths: &Paths) -> PathBuf {
@@ -111,7 +111,8 @@ impl<'a> Ledger<'a> {
         make_folders(paths)?;
         let path = lock_file(paths);
         let lock = {
-            let _gate = gate(paths)?;
+            let gate = gate_file(paths);
+            let _gate = Lock::wait(&gate).map_err(failed("lock", &gate))?;
             Lock::wait(&path).map_err(failed("lock", &path))?
         };
         let ledger = Self { paths, _lock: lock };
@@ -419,7 +420,7 @@ mod tests {
                 decided.send("the decision").unwrap();
                 drop(ledger);
             });
-            let gate = paths.enrolment().join("gate");
+            let gate = gate_file(paths);
             while Lock::attempt(&gate).unwrap().is_some() {
                 thread::sleep(Duration::from_millis(1));
             }
