@@ -47,13 +47,14 @@ impl Turn {
     /// another.
     ///
     /// The host's lock comes first: of one host with many sessions, one at a time gets as far as the ledger's. It is one of
-    /// 256, which hosts share by chance: a file of the host's own could never be removed without two getting in.
+    /// 65,536, which hosts share by chance: a file of the host's own could never be removed without two getting in.
     ///
     /// # Errors
     /// The state folder cannot be written.
     pub fn wait(paths: &Paths, name: &HostName) -> Result<Self, Error> {
         make_folders(paths)?;
-        let [number, ..] = <[u8; 32]>::from(Sha256::digest(name.as_str()));
+        let [first, second, ..] = <[u8; 32]>::from(Sha256::digest(name.as_str()));
+        let number = u16::from_be_bytes([first, second]);
         let turn = turns_folder(paths).join(number.to_string());
         let host = Lock::wait(&turn).map_err(failed("lock", &turn))?;
         let path = lock_file(paths);
