@@ -112,12 +112,12 @@ test-packages-all: lab-setup quick-deb
 bench-apt: lab-setup quick-deb
 	$(SYSTEM_TEST) --ignored --nocapture --test-threads 1 packages::delay::
 
-# WHAT='crowd publish': only these parts. The figures are in bench.json too. Where only root can write, as a package's programs are: from
-# elsewhere, sshd runs ours by a detour that costs each session two more programs.
+# WHAT='crowd publish': only these parts. The figures are in bench.json too. Root's programs are put where nobody else can
+# write, as a package puts them: from elsewhere, sshd runs ours by way of env, twice a session.
 bench:
 	@CARGO='$(CARGO)' tests/setup bench
 	$(CARGO) build --locked --workspace --bins --release
-	@TMPDIR=$$(test "$$(id -u)" -ne 0 && echo "$${TMPDIR:-/tmp}" || echo /var/lib) \
+	@if [ $$(id -u) -eq 0 ]; then export TMPDIR=/var/lib; fi; \
 	    $(AS_USER) $(BUILT)/release/benchmark --json $(WHAT) >'$(BUILT)/bench.json'
 
 # The targets are the files of fuzz/fuzz_targets.

@@ -149,7 +149,7 @@ pub fn changed(server: &ServerAddress, shown: &PublicKey, expected: &Fingerprint
     )
     .help(format!(
         "it shows    {shown}\nit should   {expected} ({word})\n\
-         compare it with what the server itself says: auto-monitor-server status\n\
+         compare it with what the server itself says: auto-monitor-server status, run there\n\
          only if that is the one it shows, run: auto-monitor enrol {server} --fingerprint {shown}\n\
          (and mend server-fingerprint in client.conf, where it is set)"
     ))
@@ -164,7 +164,7 @@ pub fn not_as_announced(server: &ServerAddress, shown: &Fingerprint, announced: 
     )
     .help(format!(
         "it shows    {shown}\nannounced   {announced}\n\
-         compare both with what the server itself says: auto-monitor-server status\n\
+         compare both with what the server itself says: auto-monitor-server status, run there\n\
          then run: auto-monitor enrol {server} --fingerprint SHA256:…"
     ))
 }

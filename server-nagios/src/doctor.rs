@@ -318,8 +318,17 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
     let mut findings = Vec::new();
     let link = paths.rooted(&configuration.nagios_link);
     // A package lets `current` name an empty folder before the first publish.
-    let manifest = Manifest::current(paths);
-    let published = matches!(manifest, Ok(Some(_)));
+    let manifest = match Manifest::current(paths) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            findings.push(fault(
+                "published",
+                with_causes(&error),
+                "run this as root; if that finds it too, mend or restore what it names",
+            ));
+            None
+        }
+    };
     let linked = fs::symlink_metadata(&link).is_ok();
     findings.push(match (linked, link.exists()) {
         (true, false) => fault(
@@ -327,7 +336,7 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
             format!("{} leads nowhere, and Nagios does not start so", link.display()),
             format!("publish, or remove it: rm {}", link.display()),
         ),
-        (false, _) if published => fault(
+        (false, _) if manifest.is_some() => fault(
             "link",
             format!("{} is not there, so Nagios does not read what is published", link.display()),
             format!("ln -sfn {} {}", target.published().display(), link.display()),
@@ -337,7 +346,7 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
     });
     match tempfile::tempdir() {
         Ok(scratch) => {
-            let set = published.then(|| paths.current().join(target.name()));
+            let set = manifest.as_ref().map(|_| paths.current().join(target.name()));
             findings.push(match target.verify(set.as_deref(), scratch.path()) {
                 Ok(verdict) if verdict.good => well("configuration", "Nagios accepts it as it is now"),
                 Ok(verdict) => {
@@ -378,20 +387,13 @@ fn engine(paths: &Paths, configuration: &Configuration, target: &Nagios) -> Vec<
                     ..well("maintenance", reason)
                 },
             });
-            if published {
-                match manifest {
-                    Ok(manifest) => {
-                        let warnings = manifest.map_or_else(Vec::new, |set| publish::warnings(target, &set));
-                        if warnings.is_empty() {
-                            findings.push(well("alarms", "every service is watched, and somebody is told"));
-                        }
-                        for warning in warnings {
-                            findings.push(fault("alarms", warning, "then: auto-monitor-server publish"));
-                        }
-                    }
-                    Err(error) => {
-                        findings.push(fault("alarms", with_causes(&error), "auto-monitor-server publish"));
-                    }
+            if let Some(manifest) = &manifest {
+                let warnings = publish::warnings(target, manifest);
+                if warnings.is_empty() {
+                    findings.push(well("alarms", "every service is watched, and somebody is told"));
+                }
+                for warning in warnings {
+                    findings.push(fault("alarms", warning, "then: auto-monitor-server publish"));
                 }
                 findings.push(match target.reads_us() {
                     Ok(true) => well("reads us", "our command is among its objects"),

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FlockOperation;
+
 /// What could not be done to a file or folder.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}", path.display())]
@@ -92,9 +94,7 @@ impl Lock {
     /// # Errors
     /// The file cannot be made or locked.
     pub fn wait(path: &Path) -> io::Result<Self> {
-        let file = open(path)?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
-        Ok(Self(file))
+        Self::by(path, FlockOperation::LockExclusive)
     }
 
     /// Waits until nobody has it for themselves, and shares it with whoever does the same.
@@ -102,9 +102,7 @@ impl Lock {
     /// # Errors
     /// The file cannot be made or locked.
     pub fn share(path: &Path) -> io::Result<Self> {
-        let file = open(path)?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockShared)?;
-        Ok(Self(file))
+        Self::by(path, FlockOperation::LockShared)
     }
 
     /// Takes the lock, or says that somebody else has it.
@@ -112,12 +110,17 @@ impl Lock {
     /// # Errors
     /// The file cannot be made or locked.
     pub fn attempt(path: &Path) -> io::Result<Option<Self>> {
-        let file = open(path)?;
-        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self(file))),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+        match Self::by(path, FlockOperation::NonBlockingLockExclusive) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
         }
+    }
+
+    fn by(path: &Path, operation: FlockOperation) -> io::Result<Self> {
+        let file = open(path)?;
+        rustix::fs::flock(&file, operation)?;
+        Ok(Self(file))
     }
 }
 

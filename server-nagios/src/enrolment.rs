@@ -13,8 +13,8 @@
 //! and not in two steps, the new key is in force and the one that had the name is not. A key whose file says approved
 //! and that has lost its name's link is a revoked one.
 //!
-//! Every change is made under one lock, which sessions share that store what their hosts say, and every file is replaced as a whole, so looking something up needs no lock.
-//! A process that is killed leaves one of: a key's file without a link (not in force; the key still waits), a waiting
+//! Every change is made under one lock, which sessions share that store what their hosts say, and every file is replaced as
+//! a whole, so looking something up needs no lock. A process that is killed leaves one of: a key's file without a link (not in force; the key still waits), a waiting
 //! file of a key that was decided about (passed over, swept away later), a file `.new-…` (passed over). What needs more
 //! than one deciding step, [`Ledger::rename`] and [`Ledger::remove`], writes down first what it is about to do, and
 //! whoever takes the lock next finishes it. So nothing ever needs a hand.
@@ -223,7 +223,7 @@ fn remove(path: &Path) -> Result<(), Error> {
 
 /// The documents of a folder, without what is no document of ours.
 fn documents(path: &Path) -> Result<Vec<Key>, Error> {
-    let folder = Folder::open(path.to_owned()).map_err(failed("read", path))?;
+    let folder = Folder::open(path.to_owned()).map_err(Error::File)?;
     let names = folder.names().map_err(failed("read", path))?.into_par_iter();
     let names = names.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "json"));
     // It may have been decided about since the folder was read; then it is none.
@@ -292,8 +292,7 @@ pub fn holder(paths: &Paths, name: &HostName) -> Result<Option<Standing>, Error>
 /// # Errors
 /// The enrolment cannot be read.
 pub fn holders(paths: &Paths) -> Result<BTreeMap<HostName, Standing>, Error> {
-    let path = names_folder(paths);
-    let names = Folder::open(path.clone()).map_err(failed("read", &path))?;
+    let names = Folder::open(names_folder(paths)).map_err(Error::File)?;
     let is_holder = |key: &Key| {
         let target = names.link(key.name.as_str()).unwrap_or_default();
         target.file_name() == key_file(Path::new(""), &key.fingerprint).file_name()

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 
+use crate::durable::FileError;
+
 /// A folder. One that is not there has no files.
 #[derive(Debug)]
 pub struct Folder {
@@ -22,14 +24,13 @@ impl Folder {
     ///
     /// # Errors
     /// It cannot be opened.
-    pub fn open(path: PathBuf) -> io::Result<Self> {
+    pub fn open(path: PathBuf) -> Result<Self, FileError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = match rustix::fs::open(&path, flags, Mode::empty()) {
-            Ok(open) => Some(open),
-            Err(rustix::io::Errno::NOENT) => None,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Self { path, open })
+        match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(open) => Ok(Self { path, open: Some(open) }),
+            Err(rustix::io::Errno::NOENT) => Ok(Self { path, open: None }),
+            Err(error) => Err(FileError { action: "read", path, source: error.into() }),
+        }
     }
 
     /// The path of one of its files, or of the folder itself.

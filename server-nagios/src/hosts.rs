@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -220,9 +219,7 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
     }
     // Without it, or with one that cannot be read, more is read.
     let published = Manifest::current(paths).ok().flatten();
-    let open =
-        |path: PathBuf| Folder::open(path.clone()).with_context(|| format!("cannot read {}", path.display()));
-    let folders = [open(paths.registry())?, open(paths.seen())?];
+    let folders = [Folder::open(paths.registry())?, Folder::open(paths.seen())?];
     let lines: Vec<Line> = hosts
         .into_par_iter()
         .map(|(name, key)| Line::load(paths, name, key.as_ref(), &folders, published.as_ref()))

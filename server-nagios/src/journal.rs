@@ -1,9 +1,10 @@
 //! What there is to tell the administrator: lines of `key=value` pairs.
 //!
-//! Whoever has a standard error that is the journal's prints a line there. A session cannot write to standard error, which is
-//! the client's, nor use the endpoint's, which sshd does not hand on. So on an installed system the lines go to the system's log by its socket, `/dev/log`; below another root, or
-//! where there is no system log, into `endpoint/session.log`. That file is for scratch set-ups and containers; when it
-//! has grown to [`FILE_MAX`], it becomes `session.log.old`.
+//! Whoever has a standard error that is the journal's prints a line there. A session cannot write to standard error,
+//! which is the client's, nor use the endpoint's, which sshd does not hand on. So on an installed system its lines go to
+//! the system's log by its socket, `/dev/log`; below another root, or where there is no system log, into
+//! `endpoint/session.log`. That file is for scratch set-ups and containers; when it has grown to [`FILE_MAX`], it becomes
+//! `session.log.old`.
 //!
 //! No line of a session ever holds what a client sent as a value or as a secret.
 

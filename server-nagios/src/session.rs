@@ -26,7 +26,7 @@ use crate::enrolment::{self, Key, Ledger, Standing, Turn};
 use crate::journal::{Level, Line};
 use crate::paths::Paths;
 use crate::registry::{self, Record, Withdrawn};
-use crate::{Context, cli, publication, token};
+use crate::{Context, cli, publication, token, with_causes};
 
 pub mod document;
 mod maintenance;
@@ -367,9 +367,10 @@ impl Session<'_> {
             return Ok(reply);
         }
 
+        let turn = Turn::wait(self.paths, &key.name)?;
         // Everything once more: another session of this host, or the administrator, may have been quicker.
-        let (turn, key) = match self.approved_and_its_turn(request)? {
-            Ok(held) => held,
+        let key = match self.approved(request)? {
+            Ok(key) => key,
             Err(reply) => return Ok(reply),
         };
         let held = registry::sound(self.paths, &key.name)?;
@@ -455,7 +456,7 @@ impl Session<'_> {
     fn seen(&mut self, name: &HostName) {
         if let Err(error) = registry::touch(self.paths, name) {
             self.line.level(Level::Error);
-            self.line.pair("error", format!("{:#}", anyhow::Error::new(error)));
+            self.line.pair("error", with_causes(&error));
         }
     }
 }

@@ -231,7 +231,11 @@ pub enum EngineError {
         after: Duration,
     },
     /// The engine's check says more than can be meant.
-    #[error("{} has said more than {} MiB of the configuration and was ended; ask it by hand, with -v, and mend what it says", program.display(), bytes / 1024 / 1024)]
+    #[error(
+        "{} has said more than {} MiB of the configuration and was ended; ask it by hand, with -v, and mend what it says",
+        program.display(),
+        bytes / 1024 / 1024
+    )]
     Wordy {
         /// The program.
         program: PathBuf,

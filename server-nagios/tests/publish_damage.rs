@@ -92,6 +92,21 @@ fn a_lost_list_of_the_hosts_loses_no_host() {
 }
 
 #[test]
+fn doctor_says_what_of_the_current_set_cannot_be_read() {
+    let site = Site::running();
+    site.register("web1.example.org", &["ssh"]);
+    site.published();
+    fs::write(site.paths.current().join("hosts.json"), "{").unwrap();
+    fs::remove_dir_all(site.paths.current().join("nagios/hosts")).unwrap();
+    let (status, said) = run(&site, &["doctor"]);
+    assert!(
+        status == Some(1) && said.contains("nagios/hosts: No such file or directory"),
+        "{status:?} {said}"
+    );
+    assert!(site.refused().contains("nagios/hosts"));
+}
+
+#[test]
 fn a_former_generation_that_is_half_removed_silences_no_heartbeat() {
     let site = Site::running();
     let sent = site.root().join("sent");

@@ -64,7 +64,7 @@ impl Turn {
                 let _gate = Lock::share(&gate).map_err(failed("lock", &gate))?;
                 Lock::share(&path).map_err(failed("lock", &path))?
             };
-            if load::<Intent>(&intent(paths))?.is_none() {
+            if load::<Intent>(&intent_file(paths))?.is_none() {
                 return Ok(Self { _ledger: ledger, _host: host });
             }
             drop(ledger);
@@ -99,7 +99,7 @@ fn make_folders(paths: &Paths) -> Result<(), Error> {
     Ok(())
 }
 
-fn intent(paths: &Paths) -> PathBuf {
+fn intent_file(paths: &Paths) -> PathBuf {
     paths.enrolment().join("intent.json")
 }
 
@@ -117,14 +117,14 @@ impl<'a> Ledger<'a> {
             Lock::wait(&path).map_err(failed("lock", &path))?
         };
         let ledger = Self { paths, _lock: lock };
-        if let Some(intent) = load::<Intent>(&ledger.intent())? {
+        if let Some(intent) = load::<Intent>(&intent_file(paths))? {
             ledger.carry_out(&intent)?;
         }
         Ok(ledger)
     }
 
-    /// Removes the half-written files that killed processes have left. Whoever writes here has the lock or shares it, so none of
-    /// them is anybody's any more.
+    /// Removes the half-written files that killed processes have left. Whoever writes here has the lock or shares it, so
+    /// none of them is anybody's any more.
     ///
     /// # Errors
     /// A folder cannot be read, or a file not be removed.
@@ -174,10 +174,6 @@ impl<'a> Ledger<'a> {
         if record.is_some_and(|record| record.withdrawn == Some(Withdrawn::ByAdministrator)) {
             let _ = fs::remove_file(self.paths.record(name));
         }
-    }
-
-    fn intent(&self) -> PathBuf {
-        intent(self.paths)
     }
 
     fn decide(&self, key: &Key, verdict: Verdict, by: &str) -> Result<Key, Error> {
@@ -319,7 +315,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn set_out(&self, intent: &Intent) -> Result<(), Error> {
-        store(&self.intent(), intent)?;
+        store(&intent_file(self.paths), intent)?;
         self.carry_out(intent)
     }
 
@@ -351,7 +347,7 @@ impl<'a> Ledger<'a> {
                 self.withdraw(old)?;
             }
         }
-        remove(&self.intent())
+        remove(&intent_file(self.paths))
     }
 
     fn withdraw(&self, name: &HostName) -> Result<(), Error> {

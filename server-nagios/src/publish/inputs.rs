@@ -18,7 +18,6 @@ use super::stamp::{FileState, InputDigest, Stamp};
 use super::watched::Watched;
 use crate::administrator::{self, HostOverride};
 use crate::configuration::Configuration;
-use crate::durable::FileError;
 use crate::folder::Folder;
 use crate::paths::Paths;
 use crate::registry::{self, Withdrawn};
@@ -111,11 +110,8 @@ impl<'a> Reader<'a> {
     /// Reads the administrator's files.
     pub(crate) fn new(paths: &'a Paths, configuration: &'a Configuration) -> Result<Self, Error> {
         let overrides = administrator::load(paths).map_err(Error::Administrator)?;
-        let open = |path: PathBuf| {
-            Folder::open(path.clone())
-                .map_err(|source| Error::File(FileError { action: "read", path, source }))
-        };
-        let (registry, seen) = (open(paths.registry())?, open(paths.seen())?);
+        let registry = Folder::open(paths.registry()).map_err(Error::File)?;
+        let seen = Folder::open(paths.seen()).map_err(Error::File)?;
         Ok(Self { paths, configuration, overrides, registry, seen })
     }
 
@@ -318,12 +314,21 @@ mod tests {
 
     use monitoring_info::registration::Registration;
 
-    use super::super::packed::Packed;
     use super::*;
     use crate::publish::manifest::Entry;
     use crate::registry::Record;
 
     const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    /// A state without a host.
+    fn scratch() -> (tempfile::TempDir, Paths) {
+        let scratch = tempfile::tempdir().unwrap();
+        let paths = Paths::below(scratch.path()).unwrap();
+        for folder in [paths.registry(), paths.seen(), paths.host_overrides()] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        (scratch, paths)
+    }
 
     fn store(paths: &Paths, name: &str, generation: u64) {
         let registration = Registration { generation, tags: vec![], definitions: vec![], opted_out: vec![] };
@@ -347,15 +352,7 @@ mod tests {
 
     /// A generation that was made from this.
     fn as_read(inputs: &Inputs<()>) -> Manifest {
-        let entry = Arc::new(Entry {
-            generation: 1,
-            digest: String::new(),
-            path: PathBuf::new(),
-            groups: Packed::of(&[].into()).unwrap(),
-            services: Packed::of(&[].into()).unwrap(),
-            definitions: Packed::of(&vec![]).unwrap(),
-            address: ADDRESS,
-        });
+        let entry = Arc::new(Entry::empty());
         Manifest {
             hosts: inputs.hosts.keys().map(|name| (name.clone(), Arc::clone(&entry))).collect(),
             sources: inputs.sources(None),
@@ -390,11 +387,7 @@ mod tests {
 
     #[test]
     fn only_what_has_changed_is_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let paths = Paths::below(folder.path()).unwrap();
-        for folder in [paths.registry(), paths.seen(), paths.host_overrides()] {
-            fs::create_dir_all(folder).unwrap();
-        }
+        let (_scratch, paths) = scratch();
         let mut configuration = Configuration::default();
         for name in ["a", "b", "c"] {
             store(&paths, name, 1);
@@ -436,11 +429,7 @@ mod tests {
 
     #[test]
     fn what_was_written_just_now_is_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let paths = Paths::below(folder.path()).unwrap();
-        for folder in [paths.registry(), paths.seen(), paths.host_overrides()] {
-            fs::create_dir_all(folder).unwrap();
-        }
+        let (_scratch, paths) = scratch();
         let configuration = Configuration::default();
         store(&paths, "a", 1);
         let written = fs::metadata(paths.record(&"a".parse().unwrap())).unwrap();

@@ -109,6 +109,22 @@ impl Entry {
     }
 }
 
+#[cfg(test)]
+impl Entry {
+    /// That of a host of which nothing is said.
+    pub(super) fn empty() -> Self {
+        Self {
+            generation: 1,
+            digest: String::new(),
+            path: PathBuf::new(),
+            groups: Packed::of(&[].into()).unwrap(),
+            services: Packed::of(&[].into()).unwrap(),
+            definitions: Packed::of(&vec![]).unwrap(),
+            address: [192, 0, 2, 1].into(),
+        }
+    }
+}
+
 impl Manifest {
     /// That of the current generation; none before the first.
     pub(crate) fn current(paths: &Paths) -> Result<Option<Self>, Error> {
@@ -263,15 +279,7 @@ mod tests {
     fn a_swap_while_it_is_read_mixes_no_two_generations() {
         let root = tempfile::tempdir().unwrap();
         let paths = Paths::below(root.path()).unwrap();
-        let entry = Entry {
-            generation: 1,
-            digest: String::new(),
-            path: PathBuf::new(),
-            groups: Packed::of(&[].into()).unwrap(),
-            services: Packed::of(&[].into()).unwrap(),
-            definitions: Packed::of(&vec![]).unwrap(),
-            address: [192, 0, 2, 1].into(),
-        };
+        let entry = Entry::empty();
         for generation in [1, 2] {
             let folder = paths.generations().join(generation.to_string());
             fs::create_dir_all(&folder).unwrap();

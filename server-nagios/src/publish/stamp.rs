@@ -21,8 +21,8 @@ pub(super) struct Stamp(u64, u64, i64, i64);
 
 /// In nanoseconds.
 const SECOND: i64 = 1_000_000_000;
-/// For how long the clock of a file system stands still at most: two of the kernel's slowest ticks; where it has whole seconds
-/// alone, two of those.
+/// For how long the clock of a file system stands still at most: two of the kernel's slowest ticks; where it has whole
+/// seconds alone, two of those.
 const TICK: i64 = SECOND / 50;
 const COARSE_TICK: i64 = 2 * SECOND;
 
