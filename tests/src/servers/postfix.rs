@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -152,6 +152,13 @@ impl Postfix {
     /// # Errors
     /// It does not start.
     pub fn start_again(&mut self) -> Result<()> {
+        // Its first process is gone before the others are, which have the ports still. The new one could not have them then,
+        // and would end just after somebody was seen to listen.
+        for address in [self.smtp, self.smtps] {
+            wait_for(&format!("{address} is free"), PATIENCE, || {
+                Ok(TcpListener::bind(address).map(drop).map_err(|error| error.to_string()))
+            })?;
+        }
         let arguments = ["-c", KEEPER, PROGRAM, "-s", "-c", &self.configuration().display().to_string()];
         let mut process =
             Process::start("postfix", Path::new("/bin/sh"), &arguments, &self.folder.join("master.log"))?;
