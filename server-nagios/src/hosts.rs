@@ -139,12 +139,11 @@ impl Host {
 
 /// Every host that has a record, or is approved, with whose it is.
 fn all(paths: &Paths) -> anyhow::Result<BTreeMap<HostName, Option<Standing>>> {
+    let registered = || if paths.registry().is_dir() { registry::names(paths) } else { Ok(Vec::new()) };
+    let (holders, registered) = rayon::join(|| enrolment::holders(paths), registered);
+    let registered: BTreeSet<HostName> = registered?.into_iter().collect();
     let mut all: BTreeMap<HostName, Option<Standing>> =
-        enrolment::holders(paths)?.into_iter().map(|(name, standing)| (name, Some(standing))).collect();
-    let mut registered = BTreeSet::new();
-    if paths.registry().is_dir() {
-        registered.extend(registry::names(paths)?);
-    }
+        holders?.into_iter().map(|(name, standing)| (name, Some(standing))).collect();
     all.retain(|name, key| registered.contains(name) || matches!(key, Some(Standing::Approved(_))));
     for name in registered {
         all.entry(name).or_default();
@@ -206,8 +205,8 @@ impl Line {
 /// The registry or the enrolment cannot be read.
 pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode> {
     let paths = &context.paths;
-    let hosts = all(paths)?;
     if output.json {
+        let hosts = all(paths)?;
         let hosts: Vec<_> = hosts
             .into_par_iter()
             .map(|(name, _)| Host::load(paths, name))
@@ -217,8 +216,9 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
         print(format_args!("{}\n", serde_json::json!({ "hosts": hosts })))?;
         return Ok(ExitCode::SUCCESS);
     }
-    // Without it, or with one that cannot be read, more is read.
-    let published = Manifest::current(paths).ok().flatten();
+    // Without what is published, or where it cannot be read, more is read.
+    let (hosts, published) = rayon::join(|| all(paths), || Manifest::current(paths).ok().flatten());
+    let hosts = hosts?;
     let folders = [Folder::open(paths.registry())?, Folder::open(paths.seen())?];
     let lines: Vec<Line> = hosts
         .into_par_iter()

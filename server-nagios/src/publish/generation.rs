@@ -230,11 +230,14 @@ impl Staging {
     fn create(&self, path: &Path, mode: u32) -> Result<File, Error> {
         let fail = |source| self.failed("write", path, source);
         let path = self.folder.join(path);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
-            _ => {}
+        let create = || File::options().write(true).create_new(true).mode(mode).open(&path);
+        let file = match create() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(&path).and_then(|()| create())
+            }
+            other => other,
         }
-        let file = File::options().write(true).create_new(true).mode(mode).open(&path).map_err(fail)?;
+        .map_err(fail)?;
         // The umask may have taken bits away that the engine's group needs.
         file.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
         Ok(file)
