@@ -249,8 +249,9 @@ impl Staging {
 
     /// Begins to say what is said of the hosts.
     pub(super) fn index(&self) -> Result<Index, Error> {
+        let folder = File::open(&self.folder).map_err(|source| self.failed("open", Path::new(""), source))?;
         Ok(Index {
-            folder: self.open()?,
+            folder,
             hosts: self.create(Path::new(ENTRIES), 0o640)?,
             sources: self.create(Path::new(SOURCES), 0o640)?,
         })
@@ -260,7 +261,7 @@ impl Staging {
     pub(super) fn settle(&self, index: &Index) -> Result<(), Error> {
         self.serialize(ENTRIES, &index.hosts, &self.placed)?;
         self.serialize(SOURCES, &index.sources, &self.sources)?;
-        self.sync(&index.folder)
+        rustix::fs::syncfs(&index.folder).map_err(|error| self.failed("sync", Path::new(""), error.into()))
     }
 
     fn serialize(&self, name: &str, file: &File, document: &impl Serialize) -> Result<(), Error> {
@@ -271,14 +272,6 @@ impl Staging {
             .map_err(|source| self.failed("write", Path::new(name), source))
     }
 
-    fn open(&self) -> Result<File, Error> {
-        File::open(&self.folder).map_err(|source| self.failed("open", Path::new(""), source))
-    }
-
-    fn sync(&self, folder: &File) -> Result<(), Error> {
-        rustix::fs::syncfs(folder).map_err(|error| self.failed("sync", Path::new(""), error.into()))
-    }
-
     /// Gives the [settled](Self::settle) set a number, which is durable then.
     pub(super) fn finish(&self, manifest: &Manifest, target: &dyn Engine) -> Result<(), Error> {
         let folder = self.generations.join(manifest.generation.to_string());
@@ -286,9 +279,19 @@ impl Staging {
         let entry = target
             .entry(&there, &folder.join(self.engine))
             .map_err(|source| Error::File(FileError { action: "list", path: there, source }))?;
-        self.write(&Path::new(ENTRY).join(&entry.path), entry.text.as_bytes(), 0o644)?;
-        self.serialize(MANIFEST, &self.create(Path::new(MANIFEST), 0o640)?, manifest)?;
-        self.sync(&self.open()?)?;
+        let path = Path::new(ENTRY).join(&entry.path);
+        let listing = self.create(&path, 0o644)?;
+        (&listing).write_all(entry.text.as_bytes()).map_err(|source| self.failed("write", &path, source))?;
+        let document = self.create(Path::new(MANIFEST), 0o640)?;
+        self.serialize(MANIFEST, &document, manifest)?;
+        // Not all of the file system once more, which would be to wait for what others write to it.
+        for (path, made) in [(path.as_path(), &listing), (Path::new(MANIFEST), &document)] {
+            made.sync_all().map_err(|source| self.failed("sync", path, source))?;
+        }
+        for path in [Path::new(ENTRY), Path::new("")] {
+            durable::sync_folder(&self.folder.join(path))
+                .map_err(|source| self.failed("sync", path, source))?;
+        }
         fs::rename(&self.folder, &folder)
             .and_then(|()| durable::sync_folder(&self.generations))
             .map_err(|source| Error::File(FileError { action: "make", path: folder, source }))
