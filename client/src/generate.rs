@@ -1,15 +1,13 @@
 //! `generate`: man pages and completions, from the descriptions that the program itself runs on.
 //!
-//! A command has a page of its own, as those of git have: `man auto-monitor enrol` finds it, and a page stays as long as
-//! what is said of one thing. So has each file that a person edits. They are called `auto-monitor-….conf`, because
-//! `client.conf(5)` is that of CUPS, and no other package's pages will begin with our name.
+//! Not only each command has a page of its own, but also each file that a person edits. They are called
+//! `auto-monitor-….conf`, because `client.conf(5)` is that of CUPS, and no other package's pages will begin with our name.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use clap::CommandFactory;
-use clap_mangen::Man;
 use monitoring_info::diagnostic::instead;
 use monitoring_info::reference::page::Page;
 use monitoring_info::reference::{man_page, overrides_man_page};
@@ -62,11 +60,8 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 
 /// Every page: that of the program comes first.
 fn pages() -> Result<Vec<Page>, Failure> {
-    let mut command = Arguments::command().disable_help_subcommand(true);
-    // Gives each command the names and the global options of those above it.
-    command.build();
-    let mut pages = Vec::new();
-    collect(&command, "auto-monitor", &mut pages).map_err(|error| Failure::io("write a man page", &error))?;
+    let mut pages = manual::pages(Arguments::command().disable_help_subcommand(true), 1, of_the_whole)
+        .map_err(|error| Failure::io("write a man page", &error))?;
     pages.extend([client_conf(), man_page(), overrides_man_page()]);
     Ok(pages)
 }
@@ -75,39 +70,6 @@ fn pages() -> Result<Vec<Page>, Failure> {
 #[must_use]
 pub fn names() -> Vec<String> {
     pages().map_or_else(|_| Vec::new(), |pages| pages.iter().map(|page| page.name().to_owned()).collect())
-}
-
-fn collect(command: &clap::Command, name: &str, pages: &mut Vec<Page>) -> io::Result<()> {
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut page = Page::new(name, 1, &about);
-    page.section("SYNOPSIS");
-    let usage = command.clone().render_usage().to_string();
-    page.text(&format!("`{}`", usage.trim_start_matches("Usage: ")));
-    page.section("DESCRIPTION");
-    let long = command.get_long_about().map_or(about, ToString::to_string);
-    // The first paragraph of a long one stands in NAME.
-    let paragraphs: Vec<&str> = long.split("\n\n").collect();
-    page.text(paragraphs.get(1).unwrap_or(&paragraphs[0]));
-    for paragraph in paragraphs.iter().skip(2) {
-        page.paragraph(paragraph);
-    }
-    let mut rest = Vec::new();
-    let man = Man::new(command.clone());
-    man.render_options_section(&mut rest)?;
-    if command.has_subcommands() {
-        man.render_subcommands_section(&mut rest)?;
-    }
-    page.append(&String::from_utf8_lossy(&rest));
-    if pages.is_empty() {
-        of_the_whole(&mut page);
-    } else {
-        page.see_also(["auto-monitor(1)"]);
-    }
-    pages.push(page);
-    for subcommand in command.get_subcommands().filter(|one| !one.is_hide_set()) {
-        collect(subcommand, &format!("{name}-{}", subcommand.get_name()), pages)?;
-    }
-    Ok(())
 }
 
 /// What holds for all commands, and so stands in auto-monitor(1).

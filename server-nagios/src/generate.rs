@@ -1,7 +1,5 @@
 //! The man pages and the completions, from what the program itself runs on: the command line, the tables of keys, and the
 //! names that templates are given.
-//!
-//! A command has a page of its own, as those of git have: `man auto-monitor-server approve` finds it.
 
 use std::fs;
 use std::io;
@@ -9,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::CommandFactory;
-use monitoring_info::diagnostic::suggestion;
+use monitoring_info::diagnostic::instead;
 use monitoring_info::reference::page::Page;
 
 use crate::cli::{Cli, Generate};
@@ -18,8 +16,6 @@ use crate::target::{mauve, nagios};
 use crate::{administrator, completion, configuration};
 
 mod texts;
-
-const NAME: &str = "auto-monitor-server";
 
 /// Runs `generate`.
 ///
@@ -30,11 +26,10 @@ pub fn generate(what: &Generate) -> anyhow::Result<ExitCode> {
         Generate::Man { page, directory: None } => {
             let pages = pages()?;
             let Some(page) = pages.iter().find(|one| one.name() == page) else {
-                let names = || pages.iter().map(Page::name);
-                match suggestion(page, names()) {
-                    Some(near) => bail!("there is no page {page}; did you mean {near}?"),
-                    None => bail!("there is no page {page}, but {}", names().collect::<Vec<_>>().join(", ")),
-                }
+                bail!(
+                    "there is no page {page}; {}",
+                    instead(page, pages.iter().map(Page::name), "the pages are")
+                );
             };
             crate::print(page.to_roff())?;
         }
@@ -56,11 +51,7 @@ pub fn generate(what: &Generate) -> anyhow::Result<ExitCode> {
 
 /// Every page: that of the program comes first.
 fn pages() -> io::Result<Vec<Page>> {
-    let mut command = Cli::command();
-    // Gives each command the names and the global options of those above it.
-    command.build();
-    let mut pages = Vec::new();
-    collect(&command, NAME, &mut pages)?;
+    let mut pages = manual::pages(Cli::command(), 8, of_the_whole)?;
     pages.extend([server_conf(), host_conf(), templates()]);
     Ok(pages)
 }
@@ -69,39 +60,6 @@ fn pages() -> io::Result<Vec<Page>> {
 #[must_use]
 pub fn names() -> Vec<String> {
     pages().unwrap_or_default().iter().map(|page| page.name().to_owned()).collect()
-}
-
-fn collect(command: &clap::Command, name: &str, pages: &mut Vec<Page>) -> io::Result<()> {
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut page = Page::new(name, 8, &about);
-    page.section("SYNOPSIS");
-    let usage = command.clone().render_usage().to_string();
-    page.text(&format!("`{}`", usage.trim_start_matches("Usage: ")));
-    page.section("DESCRIPTION");
-    let long = command.get_long_about().map_or(about, ToString::to_string);
-    // The first paragraph of a long one stands in NAME.
-    let paragraphs: Vec<&str> = long.split("\n\n").collect();
-    page.text(paragraphs.get(1).unwrap_or(&paragraphs[0]));
-    for paragraph in paragraphs.iter().skip(2) {
-        page.paragraph(paragraph);
-    }
-    let mut rest = Vec::new();
-    let man = clap_mangen::Man::new(command.clone()).section("8");
-    man.render_options_section(&mut rest)?;
-    if command.has_subcommands() {
-        man.render_subcommands_section(&mut rest)?;
-    }
-    page.append(&String::from_utf8_lossy(&rest));
-    if pages.is_empty() {
-        of_the_whole(&mut page);
-    } else {
-        page.see_also(["auto-monitor-server(8)"]);
-    }
-    pages.push(page);
-    for subcommand in command.get_subcommands().filter(|one| !one.is_hide_set()) {
-        collect(subcommand, &format!("{name}-{}", subcommand.get_name()), pages)?;
-    }
-    Ok(())
 }
 
 /// What holds for all commands, and so stands in auto-monitor-server(8).
@@ -286,7 +244,7 @@ mod tests {
             }
         }
         let names: BTreeSet<String> = pages().unwrap().iter().map(Page::file_name).collect();
-        walk(&Cli::command(), NAME, &names);
+        walk(&Cli::command(), "auto-monitor-server", &names);
         assert!(names.contains("auto-monitor-server-token-create.8"), "{names:?}");
     }
 
