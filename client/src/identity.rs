@@ -11,7 +11,6 @@ use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::root::{CONFIGURATION, Root, STATE_DIR, Unreadable};
 use crate::state::make_state_folder;
-use crate::unfinished;
 
 pub(crate) const KEY_FILE: &str = "id_ed25519";
 /// A key file is under 1 KiB.
@@ -89,7 +88,7 @@ fn make(root: &Root) -> Result<(), Failure> {
             key.to_openssh(LineEnding::LF)
         })
         .map_err(|error| Failure::here(format!("cannot make the host's key: {error}")))?;
-    let mut file = unfinished::begin(&folder).map_err(fail)?;
+    let mut file = durable::begin(&folder).map_err(fail)?;
     file.write_all(pem.as_bytes()).map_err(fail)?;
     file.as_file().sync_all().map_err(fail)?;
     match file.persist_noclobber(&path) {

@@ -39,7 +39,6 @@ pub mod switch;
 pub mod trust;
 pub mod turn;
 pub mod types;
-pub mod unfinished;
 pub mod watch;
 
 use cli::{Arguments, Command};

@@ -23,7 +23,6 @@ use ssh_key::rand_core::{OsRng, RngCore};
 use crate::discovery::Search;
 use crate::failure::{Failure, Status};
 use crate::root::{Root, STATE_DIR};
-use crate::unfinished::replace;
 
 pub(crate) const STATE_FILE: &str = "state.json";
 /// Every server's copy of the largest registration is far smaller.
@@ -122,16 +121,17 @@ impl State {
         }
     }
 
-    /// Writes the state; `durable` where it must survive a power cut at once.
+    /// Writes the state; `synced` where it must survive a power cut at once.
     ///
     /// # Errors
     /// It cannot be written; the old one stays.
-    pub fn write(&self, root: &Root, durable: bool) -> Result<(), Failure> {
+    pub fn write(&self, root: &Root, synced: bool) -> Result<(), Failure> {
         let path = root.state(STATE_FILE);
         make_state_folder(root)?;
+        let replace = if synced { durable::replace } else { durable::replace_unsynced };
         serde_json::to_vec(self)
             .map_err(io::Error::other)
-            .and_then(|bytes| replace(&path, &bytes, 0o600, durable))
+            .and_then(|bytes| replace(&path, &bytes, 0o600))
             .map_err(|error| Failure::io(format!("write {}", path.display()), &error))
     }
 

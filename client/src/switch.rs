@@ -16,7 +16,6 @@ use crate::collect;
 use crate::failure::{Failure, Status};
 use crate::root::{OVERRIDES, Root, Unreadable};
 use crate::screen::{DIM, GOOD, NEXT, Screen, WARNING, paint};
-use crate::unfinished::{replace, sweep};
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -78,7 +77,8 @@ fn edit(root: &Root, change: impl FnOnce(&str) -> Result<String, EditError>) -> 
     // The folder is the lock: it needs no file that anybody would wonder about, and two edits at once lose nothing.
     let lock = fs::File::open(folder).map_err(|error| fail("lock the folder of", &error))?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|error| fail("lock the folder of", &error.into()))?;
-    sweep(folder);
+    // What cannot be removed harms nobody.
+    let _ = durable::sweep(folder);
     let (bytes, mode) = match root.read(Path::new(OVERRIDES), FILE_MAX) {
         Ok(contents) => (contents.bytes, contents.mode),
         Err(Unreadable::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => (Vec::new(), 0o644),
@@ -98,7 +98,7 @@ fn edit(root: &Root, change: impl FnOnce(&str) -> Result<String, EditError>) -> 
     }
     // A link to the file stays a link.
     let target = root.resolve(Path::new(OVERRIDES)).unwrap_or_else(|_| path.clone());
-    replace(&target, new.as_bytes(), mode, true).map_err(|error| fail("write", &error))?;
+    durable::replace(&target, new.as_bytes(), mode).map_err(|error| fail("write", &error))?;
     Ok(true)
 }
 

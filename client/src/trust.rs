@@ -18,7 +18,6 @@ use crate::configuration::Configuration;
 use crate::failure::{Failure, Status};
 use crate::root::Root;
 use crate::state::make_state_folder;
-use crate::unfinished::replace;
 
 pub(crate) const PINS_FILE: &str = "known_servers";
 
@@ -104,7 +103,7 @@ impl Pins {
             let _ = writeln!(text, "[{host}]:{port} {key}");
         }
         make_state_folder(root)?;
-        replace(&self.path, text.as_bytes(), 0o600, true)
+        durable::replace(&self.path, text.as_bytes(), 0o600)
             .map_err(|error| Failure::io(format!("write the pinned keys {}", self.path.display()), &error))
     }
 

@@ -17,12 +17,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use durable::Lock;
+use rustix::fs::OFlags;
 
 use crate::failure::Failure;
 use crate::root::Root;
 use crate::state::make_state_folder;
-use crate::unfinished::sweep;
 
 /// What the units of the package look for: raised, they register this host, and try again for as long as it takes.
 const CHANGED: &str = "/run/auto-monitor/changed";
@@ -48,8 +48,7 @@ pub fn hand_over(root: &Root) -> bool {
 /// The right to run, until it is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    /// The open file is the lock.
-    _lock: File,
+    _lock: Lock,
     flag: PathBuf,
 }
 
@@ -83,16 +82,11 @@ impl Turns {
     /// The lock cannot be made.
     pub fn attempt(&self) -> Result<Option<Turn>, Failure> {
         let fail = |error: io::Error| Failure::io(format!("lock {}", self.lock.display()), &error);
-        let file = File::options().create(true).truncate(false).write(true).open(&self.lock).map_err(fail)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                // Whoever has the turn is the only one who writes here, so these are of runs that were killed.
-                sweep(self.lock.parent().unwrap_or(Path::new("/")));
-                Ok(Some(Turn { _lock: file, flag: self.flag.clone() }))
-            }
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(fail(error.into())),
-        }
+        let Some(lock) = Lock::attempt(&self.lock).map_err(fail)? else { return Ok(None) };
+        // Whoever has the turn is the only one who writes here, so these are of runs that were killed. What cannot be removed
+        // harms nobody.
+        let _ = durable::sweep(self.lock.parent().unwrap_or(Path::new("/")));
+        Ok(Some(Turn { _lock: lock, flag: self.flag.clone() }))
     }
 
     /// Waits for the turn, but not longer than this.

@@ -23,6 +23,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use durable::Lock;
 use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::registration::{PORT, USER};
 use nix::unistd::Uid;
@@ -30,7 +31,6 @@ use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey};
 
 use crate::configuration::Configuration;
-use crate::durable::{self, Lock};
 use crate::enrolment::Ledger;
 use crate::journal::Line;
 use crate::paths::Paths;

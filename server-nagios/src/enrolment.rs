@@ -36,7 +36,7 @@ use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::durable::{self, FileError};
+use crate::failure::FileError;
 use crate::folder::Folder;
 use crate::paths::Paths;
 use crate::registry;

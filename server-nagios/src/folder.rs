@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 
-use crate::durable::FileError;
+use crate::failure::FileError;
 
 /// A folder. One that is not there has no files.
 #[derive(Debug)]

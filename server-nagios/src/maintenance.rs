@@ -14,7 +14,7 @@ use monitoring_info::host::HostName;
 use monitoring_info::maintenance::{Change, SECONDS_MAX};
 use serde::{Deserialize, Serialize};
 
-use crate::durable::{self, FileError};
+use crate::failure::FileError;
 use crate::paths::Paths;
 
 pub mod downtimes;

@@ -14,7 +14,6 @@ use monitoring_info::published::Published;
 use monitoring_info::registration::{Publication, Standing};
 use serde::{Deserialize, Serialize};
 
-use crate::durable;
 use crate::paths::Paths;
 use crate::registry;
 

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use durable::Lock;
 use jiff::Timestamp;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Publication, Standing};
@@ -25,8 +26,8 @@ use self::manifest::Manifest;
 use self::trial::{Settled, Trial};
 use crate::administrator;
 use crate::configuration::Configuration;
-use crate::durable::{self, FileError, Lock};
 use crate::enrolment::Ledger;
+use crate::failure::FileError;
 use crate::paths::Paths;
 use crate::publication::{self, Note};
 use crate::registry::{self, Withdrawn};

@@ -13,7 +13,7 @@ use monitoring_info::host::HostName;
 use monitoring_info::registration::Registration;
 use serde::{Deserialize, Serialize};
 
-use crate::durable::{self, FileError};
+use crate::failure::FileError;
 use crate::paths::Paths;
 
 /// A host in the registry.

@@ -17,7 +17,7 @@ use monitoring_info::host::{HostName, ServiceName, Tag};
 
 use crate::administrator::HostOverride;
 use crate::configuration::Configuration;
-use crate::durable::FileError;
+use crate::failure::FileError;
 use crate::maintenance::downtimes::Downtime;
 use crate::paths::Paths;
 

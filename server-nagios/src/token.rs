@@ -24,11 +24,11 @@ use sha2::{Digest, Sha256};
 use ssh_key::rand_core::{OsRng, RngCore};
 
 use crate::cli;
-use crate::durable::FileError;
 use crate::enrolment::Ledger;
+use crate::failure::FileError;
 use crate::paths::Paths;
 use crate::table::Table;
-use crate::{BAD_NEWS, Context, durable, endpoint, identity, print, say};
+use crate::{BAD_NEWS, Context, endpoint, identity, print, say};
 
 /// How much of a hash is shown and asked for.
 const ID_LENGTH: usize = 12;

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use durable::Lock;
 use jiff::Timestamp;
 use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::host::HostName;
@@ -14,7 +15,6 @@ use super::{
     Decision, Error, Key, PENDING_MAX, PENDING_PER_SOURCE_MAX, Standing, Verdict, documents, failed, holder,
     key_file, keys_folder, link, load, names_folder, pending_folder, remove, source, standing, store,
 };
-use crate::durable::{self, Lock};
 use crate::paths::Paths;
 use crate::registry::{self, Withdrawn};
 

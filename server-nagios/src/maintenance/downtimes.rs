@@ -14,7 +14,7 @@ use monitoring_info::host::HostName;
 use serde::{Deserialize, Serialize};
 
 use super::{Maintenance, load};
-use crate::durable::{self, FileError};
+use crate::failure::FileError;
 use crate::paths::Paths;
 use crate::publication;
 use crate::target::Engine;

@@ -35,7 +35,7 @@ use serde::Serialize;
 use super::Error;
 use super::inputs::Source;
 use super::manifest::{ENTRIES, Entry, MANIFEST, Manifest, SOURCES};
-use crate::durable::{self, FileError};
+use crate::failure::FileError;
 use crate::paths::Paths;
 use crate::target::{self, ENTRY, Engine};
 

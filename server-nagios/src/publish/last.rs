@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::stations::{self, Outcome};
 use super::{Error, Published, lock, once};
 use crate::configuration::Configuration;
-use crate::durable;
 use crate::paths::Paths;
 use crate::with_causes;
 

@@ -20,7 +20,7 @@ use super::generation::numbers;
 use super::inputs::Source;
 use super::packed::Packed;
 use super::{Error, recovered};
-use crate::durable::FileError;
+use crate::failure::FileError;
 use crate::folder::Folder;
 use crate::paths::Paths;
 use crate::publication::Note;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::Error;
-use crate::durable::FileError;
+use crate::failure::FileError;
 
 /// A value as its JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]

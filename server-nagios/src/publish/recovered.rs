@@ -18,7 +18,7 @@ use super::Error;
 use super::generation::{HOSTS, document};
 use super::manifest::Entry;
 use super::watched::services_of;
-use crate::durable::FileError;
+use crate::failure::FileError;
 use crate::target::{ENGINE, Group};
 
 /// Where the hosts of the generation in a folder are.

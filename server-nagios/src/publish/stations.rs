@@ -21,13 +21,14 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 
+use durable::Lock;
 use monitoring_info::host::HostName;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::manifest::{Entry, Manifest};
 use crate::configuration::Configuration;
-use crate::durable::{self, FileError, Lock};
+use crate::failure::FileError;
 use crate::paths::Paths;
 use crate::target::{Activation, File, Routed, STATIONS, Station, StationKind};
 use crate::with_causes;

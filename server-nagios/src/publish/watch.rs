@@ -21,7 +21,6 @@ use signal_hook::iterator::Signals;
 use super::last::LastPublish;
 use super::{Error, Published, once, stations};
 use crate::configuration::Configuration;
-use crate::durable;
 use crate::journal::{Level, Line};
 use crate::maintenance::downtimes::{self, Told};
 use crate::paths::Paths;

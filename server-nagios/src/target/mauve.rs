@@ -27,7 +27,7 @@ use monitoring_info::host::HostName;
 
 use self::condition::escape;
 use crate::configuration::mauve::Mauve as Said;
-use crate::durable::FileError;
+use crate::failure::FileError;
 use crate::paths::Paths;
 use crate::target::templates::Templates;
 use crate::target::{

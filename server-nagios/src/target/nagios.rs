@@ -29,7 +29,7 @@ use self::main_file::{INTERVAL_LENGTH, MainFile};
 use self::process::Process;
 use self::verify::Verification;
 use crate::configuration::Configuration;
-use crate::durable::FileError;
+use crate::failure::FileError;
 use crate::identity;
 use crate::maintenance::downtimes::Downtime;
 use crate::paths::Paths;

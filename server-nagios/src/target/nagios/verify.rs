@@ -21,7 +21,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Signal;
 
 use super::main_file::MainFile;
-use crate::durable::FileError;
+use crate::failure::FileError;
 use crate::target::{Clash, EngineError, Fault, File, Verdict};
 
 /// What Nagios may write, and where in the scratch folder it goes instead.
