@@ -69,7 +69,7 @@ pub enum Error {
     Digest(#[source] serde_json::Error),
     /// A template does not work.
     #[error("{0}; mend it, or remove it so that the shipped one is used")]
-    Template(#[from] TemplateError),
+    Template(TemplateError),
     /// The engine could not be asked.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -141,6 +141,13 @@ pub enum Error {
         /// What was done about it.
         then: String,
     },
+}
+
+/// It is part of the sentence, and not its cause as well.
+impl From<TemplateError> for Error {
+    fn from(error: TemplateError) -> Self {
+        Self::Template(error)
+    }
 }
 
 impl Error {

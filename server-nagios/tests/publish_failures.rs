@@ -37,7 +37,7 @@ fn a_template_with_a_fault_of_syntax() {
     let site = site();
     site.write(&format!("{TEMPLATES}/host.cfg.hbs"), "define host {\n{{#if name}}\n}\n");
     let told = site.refused();
-    assert!(told.contains("templates/nagios/host.cfg.hbs, line "), "{told}");
+    assert_eq!(told.matches("templates/nagios/host.cfg.hbs, line ").count(), 1, "{told}");
     unharmed(&site);
     site.write(&format!("{TEMPLATES}/host.cfg.hbs"), "define host {\n host_name {{nam}}\n}\n");
     let told = site.refused();

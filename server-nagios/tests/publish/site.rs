@@ -146,7 +146,7 @@ impl Site {
     pub fn refused(&self) -> String {
         match self.publish() {
             Ok(published) => panic!("was published: {published:?}"),
-            Err(error) => error.to_string(),
+            Err(error) => auto_monitor_server::with_causes(&error),
         }
     }
 
