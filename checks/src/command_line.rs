@@ -134,10 +134,9 @@ pub fn parse<A: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     // Before anything is demanded, and not part of any program's own description.
     if arguments.get(1).is_some_and(|argument| argument == "--generate-man") {
-        let mut page = Vec::new();
-        manual::write(A::command(), &mut page)
+        let page = manual::page(&A::command())
             .map_err(|error| Ended::Misused(format!("cannot write the manual page: {error}")))?;
-        let _ = std::io::stdout().write_all(&page);
+        let _ = std::io::stdout().write_all(page.to_roff().as_bytes());
         return Err(Ended::Served);
     }
     let matches = manual::with_examples(A::command()).try_get_matches_from(arguments);

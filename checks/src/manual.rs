@@ -1,19 +1,17 @@
 //! What `--help` and the manual page of each of our programs say besides its arguments.
 
-use std::io::{self, Write};
+use std::io;
 
+use ::manual::Page;
 use clap::Command;
-use clap_mangen::Man;
-use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use monitoring_info::published;
-use monitoring_info::reference::page::CHANGED;
 use monitoring_info::state::State;
 
 use crate::{mailflow, tls};
 
 /// What a person needs to know of a program.
-struct Page {
-    program: &'static str,
+struct Program {
+    name: &'static str,
     /// Command lines that are useful as they are, but for the names in them.
     examples: &'static [&'static str],
     files: &'static [File],
@@ -34,10 +32,9 @@ const PUBLISHED: File = (
     "What the monitoring server has published of each host, and when it was last heard from.",
 );
 
-/// One page a program.
-static PAGES: &[Page] = &[
-    Page {
-        program: "check_certificate",
+static PROGRAMS: &[Program] = &[
+    Program {
+        name: "check_certificate",
         examples: &[
             "check_certificate -H www.example.org -w 30 -c 14",
             "check_certificate -H 192.0.2.1 --hostname www.example.org -v",
@@ -45,9 +42,9 @@ static PAGES: &[Page] = &[
         ],
         files: &[AUTHORITIES],
     },
-    Page { program: "check_datagram", examples: &["check_datagram -H log.example.org -p 514"], files: &[] },
-    Page {
-        program: "check_greeting",
+    Program { name: "check_datagram", examples: &["check_datagram -H log.example.org -p 514"], files: &[] },
+    Program {
+        name: "check_greeting",
         examples: &[
             "check_greeting -H mail.example.org -p 25 --protocol smtp --starttls",
             "check_greeting -H mail.example.org -p 993 --protocol imap --tls",
@@ -55,31 +52,31 @@ static PAGES: &[Page] = &[
         ],
         files: &[],
     },
-    Page {
-        program: "check_mailflow",
+    Program {
+        name: "check_mailflow",
         examples: &[
             "check_mailflow --list mx.example.org/inbound -w 300 -c 900",
             "check_mailflow --list mx.example.org/inbound --forget",
         ],
         files: &[STORE],
     },
-    Page {
-        program: "check_mailflow_receive",
+    Program {
+        name: "check_mailflow_receive",
         examples: &[
             "check_mailflow_receive -H imap.example.org -p 993 --protocol imap --tls --username probe \
              --password-file probe.password --list mx.example.org/inbound",
         ],
         files: &[STORE, AUTHORITIES],
     },
-    Page {
-        program: "check_mailflow_send",
+    Program {
+        name: "check_mailflow_send",
         examples: &[
             "check_mailflow_send -H mx.example.org -p 25 --to probe@example.org --list mx.example.org/inbound",
         ],
         files: &[STORE],
     },
-    Page {
-        program: "check_registered",
+    Program {
+        name: "check_registered",
         examples: &[
             "check_registered www.example.org apache2",
             "check_registered www.example.org apache2 certificate",
@@ -88,16 +85,16 @@ static PAGES: &[Page] = &[
         ],
         files: &[PUBLISHED],
     },
-    Page {
-        program: "check_request",
+    Program {
+        name: "check_request",
         examples: &[
             "check_request -H www.example.org --tls --uri /status",
             "check_request -H 192.0.2.1 --hostname www.example.org --refuse-redirection",
         ],
         files: &[],
     },
-    Page {
-        program: "notify_mauve",
+    Program {
+        name: "notify_mauve",
         examples: &["notify_mauve --to alert.example.org --source nagios.example.org \
              PROBLEM,www.example.org,apache2,CRITICAL,0,refused,,,"],
         files: &[],
@@ -112,13 +109,13 @@ static STATES: &[(State, &str)] = &[
     (State::Unknown, "Nothing is known of it: the command line, this machine or its configuration is why."),
 ];
 
-fn page(command: &Command) -> Option<&'static Page> {
-    PAGES.iter().find(|page| page.program == command.get_name())
+fn more(command: &Command) -> Option<&'static Program> {
+    PROGRAMS.iter().find(|program| program.name == command.get_name())
 }
 
 /// The command with its examples below its help.
 pub fn with_examples(command: Command) -> Command {
-    let examples = page(&command).map_or(&[][..], |page| page.examples);
+    let examples = more(&command).map_or(&[][..], |program| program.examples);
     let text = examples.iter().fold("Examples:".to_owned(), |text, example| text + "\n  " + example);
     command.after_help(text)
 }
@@ -126,51 +123,27 @@ pub fn with_examples(command: Command) -> Command {
 /// The manual page.
 ///
 /// # Errors
-/// It cannot be written there.
-pub fn write(command: Command, out: &mut impl Write) -> io::Result<()> {
-    let page = page(&command);
-    let manual = Man::new(command)
-        .date(CHANGED)
-        .source(concat!("auto-monitor ", env!("CARGO_PKG_VERSION")))
-        .manual("auto-monitor");
-    manual.render_title(out)?;
-    manual.render_name_section(out)?;
-    manual.render_synopsis_section(out)?;
-    manual.render_description_section(out)?;
-    manual.render_options_section(out)?;
-
-    let mut roff = Roff::new();
-    roff.control("SH", ["EXIT STATUS"]);
+/// It cannot be written; no reason is known.
+pub fn page(command: &Command) -> io::Result<Page> {
+    let more = more(command);
+    let mut page = ::manual::page(command, 1)?;
+    page.section("EXIT STATUS");
     for (state, meaning) in STATES {
-        item(&mut roff, [bold(format!("{}", state.exit_status())), roman(format!("  {state}"))], meaning);
+        page.item(&format!("`{}`  {state}", state.exit_status()), meaning);
     }
-    if let Some(page) = page {
-        roff.control("SH", ["EXAMPLES"]);
-        roff.control("nf", []);
-        for example in page.examples {
-            roff.text([roman(*example)]);
+    if let Some(more) = more {
+        page.section("EXAMPLES");
+        page.text("Useful as they are, but for the names in them:");
+        page.literal(&more.examples.join("\n"));
+        if !more.files.is_empty() {
+            page.section("FILES");
         }
-        roff.control("fi", []);
-        if !page.files.is_empty() {
-            roff.control("SH", ["FILES"]);
-        }
-        for (path, what) in page.files {
-            item(&mut roff, [italic(format!("/{path}"))], what);
+        for (path, what) in more.files {
+            page.item(&format!("`/{path}`"), what);
         }
     }
-    roff.control("SH", ["SEE ALSO"]);
-    let others = PAGES.iter().map(|other| other.program);
-    let mut references: Vec<Inline> = others
-        .filter(|other| page.is_none_or(|page| page.program != *other))
-        .flat_map(|other| [bold(other), roman("(1), ")])
-        .collect();
-    references.extend([bold("auto-monitor-server"), roman("(8), "), bold("monitoring-info"), roman("(5)")]);
-    roff.text(references);
-    roff.to_writer(out)
-}
-
-fn item(roff: &mut Roff, term: impl Into<Vec<Inline>>, meaning: &str) {
-    roff.control("TP", []);
-    roff.text(term);
-    roff.text([roman(meaning)]);
+    let others = PROGRAMS.iter().map(|other| other.name).filter(|other| *other != command.get_name());
+    let others: Vec<String> = others.map(|other| format!("{other}(1)")).collect();
+    page.see_also(others.iter().map(String::as_str).chain(["auto-monitor-server(8)", "monitoring-info(5)"]));
+    Ok(page)
 }

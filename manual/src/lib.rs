@@ -1,4 +1,4 @@
-//! The man pages of a program that has commands, from its own command line.
+//! The man pages of a program, from its own command line.
 //!
 //! A command has a page of its own, as those of git have: `man auto-monitor enrol` finds it, and a page stays as long as
 //! what is said of one thing.
@@ -7,7 +7,7 @@ use std::io;
 
 use clap::Command;
 use clap_mangen::Man;
-use monitoring_info::reference::page::Page;
+pub use monitoring_info::reference::page::Page;
 
 /// The page of the program, and then those of its commands. `whole` says in the first what holds for all of them.
 ///
@@ -17,7 +17,7 @@ pub fn pages(mut program: Command, section: u8, whole: impl FnOnce(&mut Page)) -
     // Gives each command the names and the global options of those above it.
     program.build();
     let name = program.get_name().to_owned();
-    let mut first = page(&program, &name, section)?;
+    let mut first = page_of(&program, &name, section)?;
     whole(&mut first);
     let mut pages = vec![first];
     below(&program, &name, section, &format!("{name}({section})"), &mut pages)?;
@@ -28,7 +28,7 @@ pub fn pages(mut program: Command, section: u8, whole: impl FnOnce(&mut Page)) -
 fn below(command: &Command, name: &str, section: u8, program: &str, pages: &mut Vec<Page>) -> io::Result<()> {
     for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         let name = format!("{name}-{}", command.get_name());
-        let mut page = page(command, &name, section)?;
+        let mut page = page_of(command, &name, section)?;
         page.see_also([program]);
         pages.push(page);
         below(command, &name, section, program, pages)?;
@@ -36,8 +36,15 @@ fn below(command: &Command, name: &str, section: u8, program: &str, pages: &mut 
     Ok(())
 }
 
-/// What a command's own line says of it.
-fn page(command: &Command, name: &str, section: u8) -> io::Result<Page> {
+/// The page of a program without commands, up to its options.
+///
+/// # Errors
+/// It cannot be written; no reason is known.
+pub fn page(program: &Command, section: u8) -> io::Result<Page> {
+    page_of(program, program.get_name(), section)
+}
+
+fn page_of(command: &Command, name: &str, section: u8) -> io::Result<Page> {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let mut page = Page::new(name, section, &about);
     page.section("SYNOPSIS");

@@ -1,15 +1,11 @@
 //! What `--help` and the manual page say besides the arguments.
 
-use std::io::{self, Write};
+use std::io;
 
-use clap_mangen::Man;
-use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+use ::manual::Page;
 
 use crate::command_line::command;
 use crate::destination;
-
-/// The day on which what the page says last changed.
-const CHANGED: &str = "2026-11-26";
 
 /// Command lines that are useful as they are, but for the names in them, and what each does.
 static EXAMPLES: &[(&str, &str)] = &[
@@ -55,25 +51,15 @@ pub fn examples() -> String {
 /// The manual page.
 ///
 /// # Errors
-/// It cannot be written there.
-pub fn write(out: &mut impl Write) -> io::Result<()> {
-    let manual = Man::new(command())
-        .date(CHANGED)
-        .source(concat!("auto-monitor ", env!("CARGO_PKG_VERSION")))
-        .manual("auto-monitor");
-    manual.render_title(out)?;
-    manual.render_name_section(out)?;
-    manual.render_synopsis_section(out)?;
-    manual.render_description_section(out)?;
-    manual.render_options_section(out)?;
-
-    let mut roff = Roff::new();
-    roff.control("SH", ["TIMES"]);
+/// It cannot be written; no reason is known.
+pub fn page() -> io::Result<Page> {
+    let mut page = ::manual::page(&command(), 1)?;
+    page.section("TIMES");
     for (form, meaning) in TIMES {
-        item(&mut roff, [bold(*form)], meaning);
+        page.item(&format!("`{form}`"), meaning);
     }
-    roff.control("SH", ["TEXT"]);
-    for paragraph in [
+    page.section("TEXT");
+    for (at, paragraph) in [
         "A value that may begin with a hyphen is joined to its option: --id=VALUE, or -iVALUE. An empty one is refused, since \
          it is a variable that was not set.",
         "What is no UTF-8, and control characters but tabs and line ends, are replaced by U+FFFD: databases, pagers and \
@@ -82,36 +68,33 @@ pub fn write(out: &mut impl Write) -> io::Result<()> {
          its text is missing. Nothing said on the command line or there meets a shell.",
         "An update that does not fit into a datagram (65,507 bytes) is refused. The original station also drops an alert whose \
          id has more than 256 characters, whose source or subject has more than 512, or whose summary has more than 1,024.",
-    ] {
-        roff.control("PP", []);
-        roff.text([roman(paragraph)]);
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        if at == 0 {
+            page.text(paragraph);
+        } else {
+            page.paragraph(paragraph);
+        }
     }
-    roff.control("SH", ["EXIT STATUS"]);
+    page.section("EXIT STATUS");
     for (status, meaning) in STATUSES {
-        item(&mut roff, [bold(*status)], meaning);
+        page.item(&format!("`{status}`"), meaning);
     }
-    roff.control("SH", ["FILES"]);
-    item(
-        &mut roff,
-        [italic(destination::FILE)],
+    page.section("FILES");
+    page.item(
+        &format!("`{}`", destination::FILE),
         "Where alerts of this host go, where the command line does not say it: destinations, between blanks and line ends.",
     );
-    item(
-        &mut roff,
-        [italic(srv::CONFIGURATION)],
+    page.item(
+        &format!("`{}`", srv::CONFIGURATION),
         "The name servers that are asked for SRV records, and the domains in which a name without a dot is looked for.",
     );
-    roff.control("SH", ["EXAMPLES"]);
+    page.section("EXAMPLES");
     for (example, meaning) in EXAMPLES {
-        item(&mut roff, [bold(*example)], meaning);
+        page.item(&format!("`{example}`"), meaning);
     }
-    roff.control("SH", ["SEE ALSO"]);
-    roff.text([bold("logger"), roman("(1), "), bold("auto-monitor-server"), roman("(8)")]);
-    roff.to_writer(out)
-}
-
-fn item(roff: &mut Roff, term: impl Into<Vec<Inline>>, meaning: &str) {
-    roff.control("TP", []);
-    roff.text(term);
-    roff.text([roman(meaning)]);
+    page.see_also(["logger(1)", "auto-monitor-server(8)"]);
+    Ok(page)
 }

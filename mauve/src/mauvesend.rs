@@ -73,16 +73,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 /// What packaging asks for: before anything is demanded, and not part of the program's own description.
 fn generated(arguments: &[OsString]) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
     match arguments.get(1)?.to_str()? {
-        "--generate-man" => manual::write(&mut text).ok()?,
+        "--generate-man" => Some(manual::page().ok()?.to_roff().into_bytes()),
         "--generate-completions" => {
             let shell = Shell::from_str(arguments.get(2)?.to_str()?).ok()?;
+            let mut text = Vec::new();
             clap_complete::generate(shell, &mut command_line::command(), NAME, &mut text);
+            Some(text)
         }
-        _ => return None,
+        _ => None,
     }
-    Some(text)
 }
 
 fn with_reasons(error: &dyn std::error::Error) -> String {
