@@ -42,6 +42,7 @@ use crate::target::{
 mod check_command;
 mod commands;
 pub mod escape;
+mod hearing;
 mod main_file;
 mod process;
 pub mod status;

@@ -10,16 +10,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Read, Seek};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Signal;
 
+use super::hearing::{Heard, hear};
 use super::main_file::MainFile;
 use crate::failure::FileError;
 use crate::target::{Clash, EngineError, Fault, File, Verdict};
@@ -73,8 +73,8 @@ pub(super) struct Verification<'a> {
 impl Verification<'_> {
     /// Nagios's judgement.
     pub(super) fn run(&self) -> Result<Verdict, EngineError> {
-        let output = self.nagios(if self.telling { &["-p", "-v"] } else { &["-v"] })?;
-        let mut verdict = verdict(&output.text, output.success);
+        let heard = self.nagios(if self.telling { &["-p", "-v"] } else { &["-v"] })?;
+        let mut verdict = verdict(&heard.text, heard.status.success());
         if self.telling && verdict.good {
             verdict.watched = Some(self.precached()?);
         }
@@ -95,7 +95,7 @@ impl Verification<'_> {
 
     /// The host names of the whole configuration, where it is sound; empty where it is not.
     pub(super) fn hosts(&self) -> Result<BTreeSet<String>, EngineError> {
-        if !self.nagios(&["-p", "-v"])?.success {
+        if !self.nagios(&["-p", "-v"])?.status.success() {
             return Ok(BTreeSet::new());
         }
         Ok(self.precached()?.into_keys().collect())
@@ -108,59 +108,20 @@ impl Verification<'_> {
         Ok(services(&String::from_utf8_lossy(&text)))
     }
 
-    fn nagios(&self, options: &[&str]) -> Result<Output, EngineError> {
+    fn nagios(&self, options: &[&str]) -> Result<Heard, EngineError> {
         let configuration = self.scratch.join("nagios.cfg");
         let text = self.configuration_text()?;
         fs::write(&configuration, text).map_err(|source| {
             EngineError::File(FileError { action: "write", path: configuration.clone(), source })
         })?;
-        // In memory: a full disk would cut it, and what is left would be taken for what Nagios says. A pipe would have to be
-        // read while Nagios runs.
-        let hold = |source| {
-            let (action, path) = ("hold in memory what is said by", self.program.clone());
-            EngineError::File(FileError { action, path, source })
-        };
-        let output = memfd_create("verdict", MemfdFlags::CLOEXEC).map_err(|error| hold(error.into()))?;
-        let mut output = fs::File::from(output);
-        let stdout = output.try_clone().map_err(hold)?;
-        let stderr = output.try_clone().map_err(hold)?;
-        let fail = |source| EngineError::Program { program: self.program.clone(), setting: "nagios", source };
-        let mut child = Command::new(&self.program)
-            .args(options)
-            .arg(&configuration)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(stdout)
-            .stderr(stderr)
-            .spawn()
-            .map_err(fail)?;
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait().map_err(fail)? {
-                break status;
-            }
-            let is_much = output.metadata().map_err(hold)?.len() > OUTPUT_MAX;
-            if is_much || started.elapsed() > self.patience {
-                // Both can only fail when it has just ended by itself.
-                let _ = child.kill();
-                let _ = child.wait();
-                let program = self.program.clone();
-                return Err(if is_much {
-                    EngineError::Wordy { program, bytes: OUTPUT_MAX }
-                } else {
-                    EngineError::Endless { program, after: self.patience }
-                });
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        let mut command = Command::new(&self.program);
+        let heard = hear(command.args(options).arg(&configuration), self.patience, OUTPUT_MAX)?;
         // That is no refusal, for which a host or the administrator would be blamed. A configuration that Nagios crashes at is one.
-        if status.signal().is_some_and(|signal| FROM_OUTSIDE.iter().any(|outside| outside.as_raw() == signal))
-        {
+        let from_outside = |signal| FROM_OUTSIDE.iter().any(|outside| outside.as_raw() == signal);
+        if heard.status.signal().is_some_and(from_outside) {
             return Err(EngineError::Killed { program: self.program.clone() });
         }
-        let mut text = Vec::new();
-        output.rewind().and_then(|()| output.read_to_end(&mut text)).map_err(hold)?;
-        Ok(Output { success: status.success(), text: String::from_utf8_lossy(&text).into_owned() })
+        Ok(heard)
     }
 
     fn configuration_text(&self) -> Result<String, EngineError> {
@@ -314,11 +275,6 @@ fn configuration_files(set: &Path) -> io::Result<Vec<PathBuf>> {
 /// The command that says which set an entry is of; none in what was published before there was one.
 pub(super) fn mark(entry: &str) -> Option<&str> {
     entry.lines().find_map(|line| line.trim().strip_prefix(COMMAND_NAME)).map(str::trim)
-}
-
-struct Output {
-    success: bool,
-    text: String,
 }
 
 /// Reads what `nagios -v` prints.
