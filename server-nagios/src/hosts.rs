@@ -19,7 +19,7 @@ use crate::publish::manifest::Manifest;
 use crate::registry::{self, Record, Withdrawn};
 use crate::session::{refusal, refused};
 use crate::table::{Table, ago};
-use crate::{BAD_NEWS, Context, cli, maintenance, print, publication, say};
+use crate::{BAD_NEWS, Context, cli, maintenance, print, publication, say, with_causes};
 
 /// What is known of a host.
 #[derive(Debug)]
@@ -95,8 +95,7 @@ impl Host {
     fn load(paths: &Paths, name: HostName) -> anyhow::Result<Self> {
         let (record, fault) = match registry::load(paths, &name) {
             Ok(record) => (record, None),
-            Err(error @ registry::Error::Damaged { .. }) => (None, Some(error.to_string())),
-            Err(error) => return Err(error.into()),
+            Err(error) => (None, Some(with_causes(&error))),
         };
         Ok(Self {
             key: enrolment::holder(paths, &name)?,
@@ -182,8 +181,8 @@ impl Line {
         }
         let (state, record) = match registry::load(paths, &name) {
             Ok(record) => (State::of(key, record.as_ref()), record),
-            Err(registry::Error::Damaged { .. }) => (State::Damaged, None),
-            Err(error) => return Err(error.into()),
+            // One that cannot be read keeps no other from being shown.
+            Err(_) => (State::Damaged, None),
         };
         let shown = |record: &Record| {
             let refused = refused(&record.registration).len();

@@ -243,7 +243,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     let _ = generation::prune(paths);
     let sources = inputs.sources(known);
     let mut staging = Staging::begin(paths, target.name(), current.as_ref(), sources.clone())?;
-    let Settled { notes, unheard, left_out } =
+    let Settled { notes, unheard, left_out, unsure } =
         match settle(paths, target, &mut staging, &reader, current.as_ref(), &mut inputs, confirm_removal) {
             Ok(settled) => settled,
             Err(error) => {
@@ -268,7 +268,12 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
         version: 1,
         generation: newest.max(current.as_ref().map_or(0, |manifest| manifest.generation)) + 1,
         made: Timestamp::now(),
-        inputs: inputs.digest(&files, &shared, configuration, known, |name| hosts.contains_key(name))?,
+        inputs: if unsure {
+            // Unlike any, so that the next publish tries again.
+            String::new()
+        } else {
+            inputs.digest(&files, &shared, configuration, known, |name| hosts.contains_key(name))?
+        },
         sources,
         basis,
         hosts,

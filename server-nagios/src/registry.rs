@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::failure::FileError;
 use crate::paths::Paths;
 
+/// The version of a record's form.
+const VERSION: u32 = 1;
+
 /// A host in the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,7 +76,16 @@ pub fn load(paths: &Paths, name: &HostName) -> Result<Option<Record>, Error> {
     let path = paths.record(name);
     match fs::read(&path) {
         Ok(bytes) => {
-            serde_json::from_slice(&bytes).map(Some).map_err(|source| Error::Damaged { path, source })
+            let record: Result<Record, _> = serde_json::from_slice(&bytes);
+            let foreign = |reason| Err(serde::de::Error::custom(reason));
+            match record {
+                Ok(record) if record.name != *name => foreign(format!("it is the record of {}", record.name)),
+                Ok(Record { version, .. }) if version != VERSION => {
+                    foreign(format!("its version is {version}, and not {VERSION}"))
+                }
+                other => other.map(Some),
+            }
+            .map_err(|source| Error::Damaged { path, source })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::File(FileError { action: "read", path, source })),

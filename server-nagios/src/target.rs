@@ -151,6 +151,8 @@ pub struct Verdict {
     pub good: bool,
     /// What it refuses.
     pub faults: Vec<Fault>,
+    /// Whether it refuses without naming a fault, as where it crashes or has too little memory: it may be none of the set's.
+    pub wordless: bool,
     /// Objects of ours that the administrator has too.
     pub clashes: BTreeSet<Clash>,
     /// The hosts with an object of whose problems nobody is told; the administrator's own among them.

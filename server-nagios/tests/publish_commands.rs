@@ -41,6 +41,28 @@ fn site() -> Site {
     site
 }
 
+/// With the umask of a cautious person, root may publish: what Nagios reads is Nagios's to read, and keeps the group.
+#[test]
+fn the_umask_of_who_publishes_closes_nothing() {
+    let site = site();
+    fs::set_permissions(site.paths.state(), fs::Permissions::from_mode(0o2750)).unwrap();
+    for host in ["web1.example.org", "web2.example.org"] {
+        site.register(host, &["ssh"]);
+        let mut publish = Command::new("sh");
+        publish.args(["-c", "umask 077; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_auto-monitor-server")]);
+        let status = publish.arg("--root").arg(site.root()).arg("publish").status().unwrap();
+        assert!(status.success());
+        for set in fs::read_dir(site.paths.generations()).unwrap() {
+            let set = set.unwrap().path();
+            let folders = ["", "nagios", "nagios/hosts", "entry", "published"].map(|folder| set.join(folder));
+            for folder in folders.iter().filter(|_| !set.ends_with(".scratch")) {
+                let mode = fs::metadata(folder).unwrap().permissions().mode() & 0o7777;
+                assert_eq!(mode, 0o2755, "{}", folder.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn publish_says_what_it_did() {
     let site = site();

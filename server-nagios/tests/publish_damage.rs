@@ -160,7 +160,20 @@ fn a_record_that_cannot_be_read_keeps_no_other_host_waiting() {
     let reason = note.reason.as_deref().unwrap();
     assert_eq!(note.standing, Standing::Waiting);
     assert!(reason.starts_with("cannot read ") && reason.contains("Is a directory"), "{reason}");
+    let list = || {
+        let mut list = Command::new(env!("CARGO_BIN_EXE_auto-monitor-server"));
+        let output = list.arg("--root").arg(site.root()).arg("list").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let listed = list();
+    assert!(listed.contains("web1.example.org  damaged") && listed.contains("web2.example.org"), "{listed}");
+    // The record of another host is none of this one.
     fs::remove_dir(&record).unwrap();
+    fs::copy(site.paths.record(&host("web2.example.org")), &record).unwrap();
+    let published = site.published();
+    let reason = published.notes[&host("web1.example.org")].publication.reason.clone().unwrap();
+    assert!(reason.contains("is damaged"), "{reason}");
+    assert_eq!(site.services("web1.example.org"), ["host registration", "ssh"]);
     fs::write(&record, kept).unwrap();
     assert_eq!(site.published().notes.len(), 0);
 }

@@ -311,6 +311,39 @@ fn a_verification_that_is_killed_blames_nobody() {
 }
 
 #[test]
+fn a_fault_that_is_not_named_blames_no_file_and_is_tried_again() {
+    let mut site = site();
+    site.configuration.contacts = vec!["root".to_owned()];
+    site.configuration.nagios = site.root().join("nagios");
+    let (hosts, starved) =
+        (site.paths.generations().join(".staging/nagios/hosts"), site.root().join("starved"));
+    // As Nagios ends where there is too little memory for a third host.
+    site.write(
+        "nagios",
+        &format!(
+            "#!/bin/sh\nif [ -e {} ] && [ \"$(ls {} | wc -l)\" -gt 2 ]; then\n echo 'Nagios Core 4.4.6'\n exit 1\nfi\n\
+             exec {NAGIOS} \"$@\"\n",
+            starved.display(),
+            hosts.display()
+        ),
+    );
+    fs::set_permissions(&site.configuration.nagios, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(site.published().hosts, 2);
+    fs::write(&starved, "").unwrap();
+    site.register("web3.example.org", &["ssh"]);
+    let published = site.published();
+    assert_eq!(published.hosts, 2);
+    let reason = published.notes[&host("web3.example.org")].publication.reason.clone().unwrap();
+    let told =
+        "Nagios refuses it: Nagios ended with exit status: 1, no fault named; is there too little memory?";
+    assert_eq!(reason, told);
+    fs::remove_file(&starved).unwrap();
+    let published = site.published();
+    assert_eq!((published.hosts, published.notes.len()), (3, 0));
+    assert!(!site.published().changed);
+}
+
+#[test]
 fn sets_that_nagios_does_not_take_do_not_pile_up() {
     let mut site = site();
     site.configuration.reload_command = Some("false".to_owned());

@@ -24,7 +24,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -125,6 +125,7 @@ impl Staging {
             shared: BTreeSet::new(),
             sources,
         };
+        make_folder(&staging.generations)?;
         staging.discard()?;
         if let Some(prepared) = current.and_then(|current| prepared(&staging.generations, engine, current)) {
             fs::rename(&prepared, &staging.folder)
@@ -310,7 +311,8 @@ pub(super) fn document(name: &HostName) -> PathBuf {
 
 /// Makes the folders of a set.
 fn make_folders(set: &Path, engine: &str) -> Result<(), Error> {
-    for folder in [&set.join(engine).join(HOSTS), &set.join(DOCUMENTS), &set.join(ENTRY)] {
+    let whole = set.join(engine);
+    for folder in [set, &whole, &whole.join(HOSTS), &set.join(DOCUMENTS), &set.join(ENTRY)] {
         make_folder(folder)?;
     }
     Ok(())
@@ -365,11 +367,9 @@ fn discard_leftovers(generations: &Path, current: Option<u64>) -> Result<(), Err
     Ok(())
 }
 
+/// The engine reads it, whatever the umask of a person who publishes.
 fn make_folder(path: &Path) -> Result<(), Error> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
+    durable::folder(path, 0o755)
         .map_err(|source| Error::File(FileError { action: "make the folder", path: path.to_owned(), source }))
 }
 

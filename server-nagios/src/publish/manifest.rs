@@ -203,7 +203,8 @@ pub(crate) fn groups<'a>(
     let mut groups = BTreeSet::new();
     for entry in entries {
         if seen.insert(entry.groups.text()) {
-            groups.append(&mut entry.groups.get()?);
+            // Not by append, which makes all of them anew.
+            groups.extend(entry.groups.get()?);
         }
     }
     Ok(groups)

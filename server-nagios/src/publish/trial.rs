@@ -47,6 +47,8 @@ pub(super) struct Trial<'a> {
     foreign_groups: BTreeSet<String>,
     /// What is to be said of hosts that are not simply published.
     notes: BTreeMap<HostName, Note>,
+    /// Whether a host was left out for a fault that the engine did not name.
+    unsure: bool,
 }
 
 /// What is to be said of a set that the engine accepts.
@@ -58,6 +60,8 @@ pub(super) struct Settled {
     pub unheard: BTreeSet<HostName>,
     /// The hosts with services that a template of the administrator's leaves out.
     pub left_out: BTreeSet<HostName>,
+    /// Whether a host was left out that may be at no fault, so that the same is worth another attempt.
+    pub unsure: bool,
 }
 
 /// Renders a host.
@@ -93,7 +97,19 @@ impl<'a> Trial<'a> {
             new.extend(old.get(name).map(|piece| (name.clone(), piece.clone())));
         }
         let (trimmed, foreign_groups) = (BTreeMap::new(), BTreeSet::new());
-        Self { paths, target, staging, reader, old, new, held, trimmed, foreign_groups, notes: kept }
+        Self {
+            paths,
+            target,
+            staging,
+            reader,
+            old,
+            new,
+            held,
+            trimmed,
+            foreign_groups,
+            notes: kept,
+            unsure: false,
+        }
     }
 
     /// Leaves the staging folder with a set that the engine accepts.
@@ -125,9 +141,12 @@ impl<'a> Trial<'a> {
                         })
                     })
                 });
-                return Ok(Settled { notes: self.notes, unheard, left_out });
+                return Ok(Settled { notes: self.notes, unheard, left_out, unsure: self.unsure });
             }
-            self.blame_administrator(&(&all - &refused), &verdict)?;
+            // A fault that is not named may be the machine's, and goes away where there is less to read.
+            if !verdict.wordless {
+                self.blame_administrator(&(&all - &refused), &verdict)?;
+            }
             let found = self.refused(&(&all - &refused), &verdict)?;
             for (name, faults) in found {
                 self.quarantine(&name, &faults);
@@ -299,6 +318,7 @@ impl<'a> Trial<'a> {
                 let Some(one) = alone.next() else {
                     return match changes.first() {
                         Some(only) if changes.len() == 1 => {
+                            self.unsure |= verdict.wordless;
                             Ok(BTreeMap::from([(only.clone(), verdict.faults.clone())]))
                         }
                         _ => Err(Error::Refused {
@@ -333,7 +353,11 @@ impl<'a> Trial<'a> {
         if verdict.good {
             *accepted = with;
         } else if let [name] = candidates {
-            self.blame_override(name, accepted, &verdict)?;
+            if verdict.wordless {
+                self.unsure = true;
+            } else {
+                self.blame_override(name, accepted, &verdict)?;
+            }
             if found.len() == QUARANTINED_MAX {
                 return Err(Error::Refused { engine: self.target.title(), faults: verdict.faults });
             }

@@ -14,9 +14,10 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use monitoring_info::host::quoted;
 use rustix::process::Signal;
 
 use super::hearing::{Heard, hear};
@@ -49,6 +50,8 @@ const FROM_OUTSIDE: [Signal; 4] = [Signal::KILL, Signal::TERM, Signal::INT, Sign
 const OUTPUT_MAX: u64 = 128 * 1024 * 1024;
 /// The name of [`entry`].
 pub(super) const ENTRY_FILE: &str = "auto-monitor.cfg";
+/// Stands in all that Nagios says.
+const BANNER: &str = "Nagios Core ";
 const COMMAND_NAME: &str = "command_name";
 
 /// What is verified, and with what.
@@ -74,7 +77,7 @@ impl Verification<'_> {
     /// Nagios's judgement.
     pub(super) fn run(&self) -> Result<Verdict, EngineError> {
         let heard = self.nagios(if self.telling { &["-p", "-v"] } else { &["-v"] })?;
-        let mut verdict = verdict(&heard.text, heard.status.success());
+        let mut verdict = verdict(&heard.text, heard.status);
         if self.telling && verdict.good {
             verdict.watched = Some(self.precached()?);
         }
@@ -278,7 +281,8 @@ pub(super) fn mark(entry: &str) -> Option<&str> {
 }
 
 /// Reads what `nagios -v` prints.
-fn verdict(text: &str, good: bool) -> Verdict {
+fn verdict(text: &str, status: ExitStatus) -> Verdict {
+    let good = status.success();
     let mut verdict = Verdict { good, ..Verdict::default() };
     for line in text.lines() {
         if let Some(clash) = line.strip_prefix("Warning: Duplicate definition found for ").and_then(clash) {
@@ -298,18 +302,15 @@ fn verdict(text: &str, good: bool) -> Verdict {
         }
     }
     if !good && verdict.faults.is_empty() && verdict.clashes.is_empty() {
-        // Not the form that we know: the last lines say most.
+        verdict.wordless = true;
+        // What Nagios says of itself helps nobody. If it was not Nagios that spoke, the last lines say most.
+        let of_itself = text.contains(BANNER);
         let mut lines: Vec<&str> =
-            text.lines().map(str::trim).filter(|line| !line.is_empty()).rev().take(3).collect();
+            text.lines().map(str::trim).filter(|line| !line.is_empty() && !of_itself).rev().take(3).collect();
         lines.reverse();
-        verdict.faults.push(Fault {
-            message: if lines.is_empty() {
-                "Nagios ended without a word".to_owned()
-            } else {
-                lines.join(" / ")
-            },
-            place: None,
-        });
+        let said = if lines.is_empty() { "no fault named".to_owned() } else { quoted(&lines.join(" / ")) };
+        let message = format!("Nagios ended with {status}, {said}; is there too little memory?");
+        verdict.faults.push(Fault { message, place: None });
     }
     verdict
 }
@@ -381,7 +382,7 @@ mod tests {
              Error: Could not add object property in file '/a.cfg' on line 5.\n\
              Error: Could not find any host matching 'h9' (config file '/c.cfg', starting on line 7)\n\
              Error: The name of host 'x' contains one or more illegal characters.\n",
-            false,
+            ExitStatus::from_raw(1 << 8),
         );
         let told: Vec<String> = said.faults.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -404,8 +405,20 @@ mod tests {
 
     #[test]
     fn an_unknown_form_of_failure_is_never_silent() {
-        assert_eq!(verdict("Segmentation fault\n", false).faults[0].message, "Segmentation fault");
-        assert!(!verdict("", false).faults.is_empty());
+        for (said, told) in [
+            (
+                "Segmentation fault\n",
+                "Nagios ended with exit status: 1, `Segmentation fault`; is there too little memory?",
+            ),
+            ("", "Nagios ended with exit status: 1, no fault named; is there too little memory?"),
+            (
+                "\nNagios Core 4.4.6\n…\n",
+                "Nagios ended with exit status: 1, no fault named; is there too little memory?",
+            ),
+        ] {
+            let verdict = verdict(said, ExitStatus::from_raw(1 << 8));
+            assert_eq!((verdict.faults[0].message.as_str(), verdict.wordless), (told, true));
+        }
     }
 
     #[test]
