@@ -37,7 +37,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::FileError;
-use crate::folder::Folder;
+use crate::folder::{self, Folder};
 use crate::paths::Paths;
 use crate::registry;
 
@@ -190,7 +190,7 @@ fn key_file(folder: &Path, fingerprint: &Fingerprint) -> PathBuf {
 }
 
 fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    understood(path, fs::read(path))
+    understood(path, folder::read(path))
 }
 
 fn understood<T: DeserializeOwned>(path: &Path, read: io::Result<Vec<u8>>) -> Result<Option<T>, Error> {

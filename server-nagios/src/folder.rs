@@ -4,11 +4,11 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
 
 use crate::failure::FileError;
 
@@ -60,12 +60,7 @@ impl Folder {
     /// # Errors
     /// It cannot be read; with [`io::ErrorKind::NotFound`], it is not there.
     pub fn read(&self, name: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(self.there()?, name.as_ref(), flags, Mode::empty())?);
-        let mut content = Vec::with_capacity(1024);
-        // A file as such would first be asked for its size.
-        file.take(u64::MAX).read_to_end(&mut content)?;
-        Ok(content)
+        content(self.there()?.as_fd(), name.as_ref())
     }
 
     /// Where a link leads.
@@ -102,9 +97,36 @@ impl Folder {
     }
 }
 
+/// What is in a file of the server's state, which is small.
+///
+/// # Errors
+/// It cannot be read; with [`io::ErrorKind::NotFound`], it is not there.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    content(CWD, path)
+}
+
+fn content(folder: BorrowedFd<'_>, name: &Path) -> io::Result<Vec<u8>> {
+    // What is no file, like a FIFO, makes nobody wait: it is empty.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::openat(folder, name, flags, Mode::empty())?);
+    let mut content = Vec::with_capacity(1024);
+    // A file as such would first be asked for its size.
+    file.take(u64::MAX).read_to_end(&mut content)?;
+    Ok(content)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fifo_makes_nobody_wait() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("fifo");
+        rustix::fs::mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(read(&path).unwrap(), b"");
+        assert_eq!(Folder::open(scratch.path().to_owned()).unwrap().read("fifo").unwrap(), b"");
+    }
 
     #[test]
     fn files_are_found_by_their_names() {

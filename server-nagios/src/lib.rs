@@ -146,7 +146,9 @@ pub fn print(text: impl Display) -> io::Result<()> {
     // In one piece: line by line, a table of ten thousand hosts would be as many writes.
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed,
+        printed => printed.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
+        }),
     }
 }
 

@@ -15,6 +15,7 @@ use monitoring_info::maintenance::{Change, SECONDS_MAX};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::FileError;
+use crate::folder;
 use crate::paths::Paths;
 
 pub mod downtimes;
@@ -67,7 +68,7 @@ fn file(paths: &Paths, name: &HostName) -> PathBuf {
 /// It cannot be read.
 pub fn load(paths: &Paths, name: &HostName) -> Result<Option<Maintenance>, FileError> {
     let path = file(paths, name);
-    match fs::read(&path) {
+    match folder::read(&path) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(FileError { action: "read", path, source }),

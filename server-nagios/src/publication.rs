@@ -14,6 +14,7 @@ use monitoring_info::published::Published;
 use monitoring_info::registration::{Publication, Standing};
 use serde::{Deserialize, Serialize};
 
+use crate::folder;
 use crate::paths::Paths;
 use crate::registry;
 
@@ -39,7 +40,8 @@ pub fn of(paths: &Paths, name: &HostName) -> Option<Publication> {
     let record = registry::load(paths, name).ok().flatten();
     let leaves = record.as_ref().is_some_and(|record| record.withdrawn.is_some());
     let registered = record.filter(|_| !leaves).map(|record| record.registration.generation);
-    let note = fs::read(file(paths, name)).ok().and_then(|bytes| serde_json::from_slice::<Note>(&bytes).ok());
+    let note =
+        folder::read(&file(paths, name)).ok().and_then(|bytes| serde_json::from_slice::<Note>(&bytes).ok());
     if let Some(note) = note.filter(|note| note.registered == registered) {
         return Some(note.publication);
     }
@@ -55,7 +57,7 @@ pub fn of(paths: &Paths, name: &HostName) -> Option<Publication> {
 #[must_use]
 pub fn published(paths: &Paths, name: &HostName) -> Option<Published> {
     let path = paths.documents().join(format!("{name}.json"));
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    serde_json::from_slice(&folder::read(&path).ok()?).ok()
 }
 
 fn file(paths: &Paths, name: &HostName) -> PathBuf {
@@ -83,7 +85,7 @@ pub fn store(paths: &Paths, notes: &BTreeMap<HostName, Note>) -> io::Result<()> 
         let mut bytes = serde_json::to_vec(note)?;
         bytes.push(b'\n');
         let path = file(paths, name);
-        if fs::read(&path).ok().as_ref() != Some(&bytes) {
+        if folder::read(&path).ok().as_ref() != Some(&bytes) {
             durable::replace(&path, &bytes, 0o640)?;
         }
     }

@@ -99,6 +99,19 @@ pub enum Error {
         /// What it says.
         faults: Vec<Fault>,
     },
+    /// The engine refuses more hosts than can be at fault by accident.
+    #[error(
+        "{engine} refuses more than {most} hosts, which is no accident of single ones:\n{}",
+        sentences(faults)
+    )]
+    Many {
+        /// What people call the engine.
+        engine: &'static str,
+        /// How many hosts are quarantined at most.
+        most: usize,
+        /// What it says of the last one.
+        faults: Vec<Fault>,
+    },
     /// What was rendered for a station would be refused by it, or worse, would not.
     #[error(
         "what would be published to {station} is nothing for it; mend the template:\n{}",

@@ -14,6 +14,7 @@ use monitoring_info::registration::Registration;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::FileError;
+use crate::folder;
 use crate::paths::Paths;
 
 /// The version of a record's form.
@@ -74,7 +75,7 @@ pub enum Error {
 /// It cannot be read, or is damaged.
 pub fn load(paths: &Paths, name: &HostName) -> Result<Option<Record>, Error> {
     let path = paths.record(name);
-    match fs::read(&path) {
+    match folder::read(&path) {
         Ok(bytes) => {
             let record: Result<Record, _> = serde_json::from_slice(&bytes);
             let foreign = |reason| Err(serde::de::Error::custom(reason));

@@ -215,7 +215,7 @@ pub enum EngineError {
     #[error(transparent)]
     File(FileError),
     /// The engine's program did not start.
-    #[error("cannot run {}; install the engine, or set `{setting}` in server.conf", program.display())]
+    #[error("cannot run {}{}", program.display(), not_there(source, setting))]
     Program {
         /// The program.
         program: PathBuf,
@@ -256,6 +256,15 @@ pub enum EngineError {
         /// A sentence, with the next step.
         reason: String,
     },
+}
+
+fn not_there(source: &io::Error, setting: &str) -> String {
+    match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+            format!("; install the engine, or set `{setting}` in server.conf")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Whether the engine runs.

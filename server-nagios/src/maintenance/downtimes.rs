@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Maintenance, load};
 use crate::failure::FileError;
+use crate::folder;
 use crate::paths::Paths;
 use crate::publication;
 use crate::target::Engine;
@@ -96,7 +97,8 @@ fn names(folder: &Path) -> Result<Vec<HostName>, FileError> {
 fn one(paths: &Paths, target: &dyn Engine, host: &HostName, now: Timestamp) -> Result<Option<Told>, Error> {
     let said = load(paths, host)?;
     let known = paths.downtimes().join(format!("{host}.json"));
-    let told: Option<Downtime> = fs::read(&known).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let told: Option<Downtime> =
+        folder::read(&known).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     // One that is over has ended by itself.
     let told = told.filter(|told| told.until > now);
     // Of a host that the engine does not know, it cannot be told; when it does, this is looked at again.

@@ -36,6 +36,7 @@ use super::Error;
 use super::inputs::Source;
 use super::manifest::{ENTRIES, Entry, MANIFEST, Manifest, SOURCES};
 use crate::failure::FileError;
+use crate::folder;
 use crate::paths::Paths;
 use crate::target::{self, ENTRY, Engine};
 
@@ -435,7 +436,7 @@ fn taken_file(paths: &Paths) -> PathBuf {
 /// The generation that the engine was last seen to take. Kept, and not told from the times of files, because clocks are
 /// set back.
 pub(super) fn taken(paths: &Paths) -> Option<u64> {
-    fs::read_to_string(taken_file(paths)).ok()?.trim().parse().ok()
+    String::from_utf8(folder::read(&taken_file(paths)).ok()?).ok()?.trim().parse().ok()
 }
 
 /// Notes that the engine has taken a generation.

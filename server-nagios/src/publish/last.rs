@@ -1,6 +1,5 @@
 //! How the last publish went, kept for `status`.
 
-use std::fs;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::stations::{self, Outcome};
 use super::{Error, Published, lock, once};
 use crate::configuration::Configuration;
+use crate::folder;
 use crate::paths::Paths;
 use crate::with_causes;
 
@@ -33,7 +33,7 @@ impl LastPublish {
     /// What was kept of it; none before the first.
     #[must_use]
     pub fn load(paths: &Paths) -> Option<Self> {
-        serde_json::from_slice(&fs::read(Self::path(paths)).ok()?).ok()
+        serde_json::from_slice(&folder::read(&Self::path(paths)).ok()?).ok()
     }
 
     /// Keeps it.

@@ -359,7 +359,8 @@ impl<'a> Trial<'a> {
                 self.blame_override(name, accepted, &verdict)?;
             }
             if found.len() == QUARANTINED_MAX {
-                return Err(Error::Refused { engine: self.target.title(), faults: verdict.faults });
+                let (engine, most) = (self.target.title(), QUARANTINED_MAX);
+                return Err(Error::Many { engine, most, faults: verdict.faults });
             }
             found.insert(name.clone(), verdict.faults);
         } else {
