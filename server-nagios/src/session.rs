@@ -10,8 +10,10 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use monitoring_info::fingerprint::Fingerprint;
 use monitoring_info::host::{HostName, quoted};
@@ -46,10 +48,12 @@ type Failure = anyhow::Error;
 /// # Errors
 /// sshd called it in a way that it should not, or the reply cannot be written.
 pub fn session(context: &Context, arguments: &cli::Session) -> anyhow::Result<ExitCode> {
-    std::thread::spawn(|| {
-        std::thread::sleep(Duration::from_secs(SESSION_SECONDS));
+    let end = || {
+        thread::sleep(Duration::from_secs(SESSION_SECONDS));
         std::process::exit(1);
-    });
+    };
+    // Where the system has no thread to spare, nobody is served without an end.
+    thread::Builder::new().spawn(end).context("cannot begin the session")?;
     let fingerprint: Fingerprint = arguments.fingerprint.parse()?;
     let connection = std::env::var("SSH_CONNECTION").unwrap_or_default();
     let peer = address::peer(&connection)

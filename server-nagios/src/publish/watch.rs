@@ -212,6 +212,8 @@ struct Watches {
     watcher: notify::RecommendedWatcher,
     wanted: Vec<PathBuf>,
     watched: Vec<(PathBuf, u64)>,
+    /// Those that are there and cannot be watched, so that each is told of once.
+    unwatched: Vec<PathBuf>,
 }
 
 impl Watches {
@@ -239,7 +241,7 @@ impl Watches {
         let administrator_s = [folder(&paths.configuration()), Some(paths.host_overrides())];
         let folders = own.into_iter().chain(administrator_s.into_iter().flatten());
         let wanted = folders.chain(target::names().flat_map(|target| paths.templates(target))).collect();
-        Ok(Self { watcher, wanted, watched: Vec::new() })
+        Ok(Self { watcher, wanted, watched: Vec::new(), unwatched: Vec::new() })
     }
 
     /// Watches the folders that are there; those that are made, or made anew, later are found here the next time.
@@ -258,8 +260,20 @@ impl Watches {
                 self.watched.remove(at);
             }
             if let Some(inode) = inode {
-                if self.watcher.watch(folder, RecursiveMode::NonRecursive).is_ok() {
-                    self.watched.push((folder.clone(), inode));
+                match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+                    Ok(()) => {
+                        self.watched.push((folder.clone(), inode));
+                        self.unwatched.retain(|unwatched| unwatched != folder);
+                    }
+                    // Too few watches (fs.inotify.max_user_watches), say. Each change there waits for the next reconcile.
+                    Err(error) if !self.unwatched.contains(folder) => {
+                        Line::at(Level::Warning, "unwatched")
+                            .with("folder", folder.display())
+                            .with("reason", error)
+                            .print();
+                        self.unwatched.push(folder.clone());
+                    }
+                    Err(_) => {}
                 }
             }
         }
