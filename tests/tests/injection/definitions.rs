@@ -228,8 +228,10 @@ pub fn specimen(chance: &mut Chance, number: usize, host: &Host<'_>) -> Specimen
             chance.of(&["80\n}\ndefine command {", "\u{1b}[2J", " 80", "80;", "$USER1$", "\u{202e}80", ""]);
         settings.insert(key.to_owned(), value.to_owned());
     }
-    let mut name = format!("{}{number}", chance.word().trim_end_matches('-'));
-    name.truncate(63);
+    let mut word = chance.word();
+    word.truncate(50);
+    // Apart, or `a7` and 2 would be `a` and 72.
+    let name = format!("{}-{number}", word.trim_end_matches('-'));
     let sent = Sent {
         name: name.clone(),
         kind: kind.to_owned(),
