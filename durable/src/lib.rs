@@ -79,13 +79,15 @@ pub fn sweep(folder: &Path) -> io::Result<()> {
         Ok(entries) => entries,
         Err(error) => return gone(error),
     };
+    let mut swept = Ok(());
     for entry in entries {
         let entry = entry?;
         if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
-            fs::remove_file(entry.path()).or_else(gone)?;
+            // One that stays keeps no other.
+            swept = swept.and(fs::remove_file(entry.path()).or_else(gone));
         }
     }
-    Ok(())
+    swept
 }
 
 /// Makes what happened to a folder's entries durable.

@@ -119,6 +119,7 @@ impl Host {
         serde_json::json!({
             "name": self.name,
             "state": self.state(),
+            "fault": self.fault,
             "fingerprint": self.key.as_ref().and_then(Standing::key).map(|key| key.fingerprint),
             "last_seen": self.seen,
             "address": record.map(|record| record.address),

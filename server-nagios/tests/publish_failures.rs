@@ -90,6 +90,17 @@ fn the_administrators_own_configuration_is_broken() {
     );
     unharmed(&site);
     site.remove("etc/nagios4/conf.d/mine.cfg");
+    let main = site.root().join("etc/nagios4/nagios.cfg");
+    let sound = fs::read_to_string(&main).unwrap();
+    fs::write(&main, format!("frobnicate=1\n{sound}")).unwrap();
+    let told = site.refused();
+    assert!(told.contains("its own configuration, which is not ours"), "{told}");
+    assert!(
+        told.contains("  `frobnicate=1` in ") && told.ends_with("nagios.cfg: UNKNOWN VARIABLE"),
+        "{told}"
+    );
+    unharmed(&site);
+    fs::write(&main, sound).unwrap();
     assert_eq!(site.published().hosts, 2);
 }
 
@@ -321,7 +332,8 @@ fn a_fault_that_is_not_named_blames_no_file_and_is_tried_again() {
     site.write(
         "nagios",
         &format!(
-            "#!/bin/sh\nif [ -e {} ] && [ \"$(ls {} | wc -l)\" -gt 2 ]; then\n echo 'Nagios Core 4.4.6'\n exit 1\nfi\n\
+            "#!/bin/sh\nfor main; do :; done\nif [ -e {} ] && grep -Rqs /.staging/ \"${{main%/*}}\"/mirror-* && \
+             [ \"$(ls {} | wc -l)\" -gt 2 ]; then\n echo 'Nagios Core 4.4.6'\n exit 1\nfi\n\
              exec {NAGIOS} \"$@\"\n",
             starved.display(),
             hosts.display()
@@ -337,6 +349,8 @@ fn a_fault_that_is_not_named_blames_no_file_and_is_tried_again() {
     let told =
         "Nagios refuses it: Nagios ended with exit status: 1, no fault named; is there too little memory?";
     assert_eq!(reason, told);
+    let again = site.published();
+    assert_eq!((again.changed, again.generation), (false, published.generation));
     fs::remove_file(&starved).unwrap();
     let published = site.published();
     assert_eq!((published.hosts, published.notes.len()), (3, 0));

@@ -21,7 +21,7 @@ use super::inputs::Source;
 use super::packed::Packed;
 use super::{Error, recovered};
 use crate::failure::FileError;
-use crate::folder::Folder;
+use crate::folder::{self, Folder};
 use crate::paths::Paths;
 use crate::publication::Note;
 use crate::target::{Group, Service, Subject};
@@ -221,7 +221,7 @@ fn entries(folder: &Path) -> Result<Option<BTreeMap<HostName, Arc<Entry>>>, Erro
 /// A document of a generation; none where it is not there.
 fn document_of<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Option<T>, Error> {
     let path = folder.join(name);
-    match fs::read(&path) {
+    match folder::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|error| Error::File(FileError { action: "understand", path, source: error.into() })),

@@ -143,10 +143,7 @@ impl<'a> Trial<'a> {
                 });
                 return Ok(Settled { notes: self.notes, unheard, left_out, unsure: self.unsure });
             }
-            // A fault that is not named may be the machine's, and goes away where there is less to read.
-            if !verdict.wordless {
-                self.blame_administrator(&(&all - &refused), &verdict)?;
-            }
+            self.blame_administrator(&(&all - &refused), &verdict)?;
             let found = self.refused(&(&all - &refused), &verdict)?;
             for (name, faults) in found {
                 self.quarantine(&name, &faults);
@@ -380,8 +377,17 @@ impl<'a> Trial<'a> {
         )?;
         // Faults that are there without us: the engine's own configuration. (It may have others, such as having nothing
         // to watch.)
-        if !alone.good && alone.faults.iter().all(|fault| verdict.faults.contains(fault)) {
-            return Err(Error::EngineConfiguration { engine: self.target.title(), faults: alone.faults });
+        let engine = self.target.title();
+        if alone.wordless {
+            return Err(Error::Refused { engine, faults: alone.faults });
+        }
+        let is_alike = alone.faults.iter().all(|fault| verdict.faults.contains(fault));
+        if !alone.good && !alone.faults.is_empty() && is_alike {
+            return Err(Error::EngineConfiguration { engine, faults: alone.faults });
+        }
+        // A fault that is not named may be the machine's, and goes away where there is less to read.
+        if verdict.wordless {
+            return Ok(());
         }
         for file in self.target.own_files() {
             let target = self.target.without_file(&file)?;

@@ -1,20 +1,21 @@
 //! Running Nagios to hear what it says: for so long at most, and so much at most.
 //!
-//! The program may be a script of the administrator's around it. So whatever it has begun is ended with it, and what has
-//! left even its process group cannot go on filling the memory with words.
+//! The program may be a script of the administrator's around it. Where it has to be ended, so are its descendants; and
+//! whoever is left behind, in whatever way, cannot go on filling the memory with words. It stays in our process group, so
+//! that what a person presses at a terminal ends it too.
 
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::failure::FileError;
+use crate::process::Process;
 use crate::target::EngineError;
 
 /// How often is looked whether it has ended.
@@ -50,7 +51,6 @@ pub(super) fn hear(command: &mut Command, patience: Duration, most: u64) -> Resu
         .stdin(Stdio::null())
         .stdout(output.try_clone().map_err(hold)?)
         .stderr(output.try_clone().map_err(hold)?)
-        .process_group(0)
         .spawn()
         .map_err(fail)?;
     let begun = Instant::now();
@@ -60,9 +60,7 @@ pub(super) fn hear(command: &mut Command, patience: Duration, most: u64) -> Resu
             break Some(status);
         }
         if is_much(&output) || begun.elapsed() > patience {
-            // Both can only fail when it has just ended by itself.
-            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
-            let _ = child.wait();
+            end(&mut child);
             break None;
         }
         thread::sleep(LOOK);
@@ -77,12 +75,26 @@ pub(super) fn hear(command: &mut Command, patience: Duration, most: u64) -> Resu
     Ok(Heard { status, text: String::from_utf8_lossy(&said).into_owned() })
 }
 
+/// Ends a program with its descendants. Each step can only fail where somebody has just ended by himself.
+fn end(child: &mut Child) {
+    let all: Vec<Process> = Process::all().map(Iterator::collect).unwrap_or_default();
+    let mut ended = vec![Pid::from_child(child)];
+    let mut at = 0;
+    while let Some(parent) = ended.get(at).map(|parent| parent.as_raw_nonzero().get().unsigned_abs()) {
+        ended.extend(all.iter().filter(|process| process.parent == parent).map(|process| process.id));
+        at += 1;
+    }
+    for process in ended {
+        let _ = kill_process(process, Signal::KILL);
+    }
+    let _ = child.wait();
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
-    use crate::process::Process;
 
     const LONG: Duration = Duration::from_secs(60);
 

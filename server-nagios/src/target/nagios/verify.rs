@@ -42,6 +42,8 @@ const REDIRECTED: [(&str, &str); 13] = [
     ("check_result_path", "."),
 ];
 const PRECACHE: &str = "objects.precache";
+/// Our copy of the main file.
+const MAIN_FILE: &str = "nagios.cfg";
 /// What the names of the mirrors begin with; a number follows.
 const MIRROR: &str = "mirror-";
 /// The signals that come from somebody else: the kernel where memory is short, or a person.
@@ -50,8 +52,12 @@ const FROM_OUTSIDE: [Signal; 4] = [Signal::KILL, Signal::TERM, Signal::INT, Sign
 const OUTPUT_MAX: u64 = 128 * 1024 * 1024;
 /// The name of [`entry`].
 pub(super) const ENTRY_FILE: &str = "auto-monitor.cfg";
+/// Stands in what Nagios says of a set that it takes.
+const GOOD: &str = "Things look okay";
 /// Stands in all that Nagios says.
 const BANNER: &str = "Nagios Core ";
+/// What the line begins with by which Nagios does not take its main file.
+const SLIP: &str = "Error in configuration file ";
 const COMMAND_NAME: &str = "command_name";
 
 /// What is verified, and with what.
@@ -86,7 +92,16 @@ impl Verification<'_> {
             if let Some(set) = self.set {
                 fault.message = fault.message.replace(&format!("{}/", set.display()), "");
             }
-            let Some((file, _)) = &mut fault.place else { continue };
+            let Some((file, line)) = &mut fault.place else { continue };
+            if *file == self.scratch.join(MAIN_FILE) {
+                // Our copy has other lines.
+                let text = fs::read_to_string(&*file).unwrap_or_default();
+                let said = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+                fault.message =
+                    format!("{} in {}: {}", quoted(said), self.configuration.display(), fault.message);
+                fault.place = None;
+                continue;
+            }
             if let Some(ours) = self.set.and_then(|set| file.strip_prefix(set).ok()) {
                 *file = ours.to_owned();
             } else if let Some(real) = self.behind_mirror(file) {
@@ -112,7 +127,7 @@ impl Verification<'_> {
     }
 
     fn nagios(&self, options: &[&str]) -> Result<Heard, EngineError> {
-        let configuration = self.scratch.join("nagios.cfg");
+        let configuration = self.scratch.join(MAIN_FILE);
         let text = self.configuration_text()?;
         fs::write(&configuration, text).map_err(|source| {
             EngineError::File(FileError { action: "write", path: configuration.clone(), source })
@@ -282,13 +297,16 @@ pub(super) fn mark(entry: &str) -> Option<&str> {
 
 /// Reads what `nagios -v` prints.
 fn verdict(text: &str, status: ExitStatus) -> Verdict {
-    let good = status.success();
+    // Whatever stands in Nagios's place says so itself, or it has not judged.
+    let good = status.success() && text.contains(GOOD);
     let mut verdict = Verdict { good, ..Verdict::default() };
     for line in text.lines() {
         if let Some(clash) = line.strip_prefix("Warning: Duplicate definition found for ").and_then(clash) {
             verdict.clashes.insert(clash);
         } else if let Some(host) = line.strip_prefix("Warning: ").and_then(unheard) {
             verdict.unheard.insert(host.to_owned());
+        } else if let Some(slip) = line.strip_prefix(SLIP).and_then(slip) {
+            verdict.faults.push(slip);
         } else if let Some(message) = line.strip_prefix("Error: ") {
             let fault = fault(message);
             // Two lines are about one fault when the second only adds the place, as in
@@ -301,18 +319,34 @@ fn verdict(text: &str, status: ExitStatus) -> Verdict {
             }
         }
     }
-    if !good && verdict.faults.is_empty() && verdict.clashes.is_empty() {
-        verdict.wordless = true;
+    // Where memory is short, Nagios does not say more than that it could not.
+    let is_short =
+        |fault: &Fault| fault.message.starts_with("Could not register ") || fault.message.contains("alloc");
+    verdict.wordless = !good && verdict.clashes.is_empty() && verdict.faults.iter().all(is_short);
+    if verdict.wordless && verdict.faults.is_empty() {
         // What Nagios says of itself helps nobody. If it was not Nagios that spoke, the last lines say most.
         let of_itself = text.contains(BANNER);
-        let mut lines: Vec<&str> =
-            text.lines().map(str::trim).filter(|line| !line.is_empty() && !of_itself).rev().take(3).collect();
+        let mut lines: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && (!of_itself || line.contains("rror")))
+            .rev()
+            .take(3)
+            .collect();
         lines.reverse();
         let said = if lines.is_empty() { "no fault named".to_owned() } else { quoted(&lines.join(" / ")) };
         let message = format!("Nagios ended with {status}, {said}; is there too little memory?");
         verdict.faults.push(Fault { message, place: None });
     }
     verdict
+}
+
+/// Reads `'FILE' - Line N (REASON)`.
+fn slip(text: &str) -> Option<Fault> {
+    let (file, rest) = text.strip_prefix('\'')?.split_once("' - Line ")?;
+    let (line, reason) = rest.split_once(" (")?;
+    let message = reason.trim_end().trim_end_matches(')').to_owned();
+    Some(Fault { message, place: Some((file.into(), line.parse().ok()?)) })
 }
 
 /// Reads `MESSAGE in file 'F' on line N…` or `MESSAGE (config file 'F', starting on line N)`.
@@ -419,6 +453,11 @@ mod tests {
             let verdict = verdict(said, ExitStatus::from_raw(1 << 8));
             assert_eq!((verdict.faults[0].message.as_str(), verdict.wordless), (told, true));
         }
+        // As 4.4.6 says it where memory is short; and it is not Nagios that says nothing and is content.
+        let short = "Error: Could not register service (config file '/a.cfg', starting on line 7)\n";
+        assert!(verdict(short, ExitStatus::from_raw(1 << 8)).wordless);
+        let content = verdict("", ExitStatus::from_raw(0));
+        assert!(!content.good && content.wordless);
     }
 
     #[test]
