@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use auto_monitor_server::enrolment::Turn;
 use auto_monitor_server::maintenance::{self, CHANGES_MAX};
 use jiff::Timestamp;
 use monitoring_info::maintenance::Change;
@@ -113,6 +114,7 @@ fn nagios_log(site: &Site) -> String {
 
 fn change(site: &Site, host: &str, change: Change) {
     let host = site::host(host);
+    let _turn = Turn::wait(&site.paths, &host).unwrap();
     maintenance::change(&site.paths, &host, change, Timestamp::now()).unwrap();
 }
 
