@@ -62,10 +62,8 @@ pub fn folder(path: &Path, mode: u32) -> io::Result<()> {
         return Ok(());
     }
     DirBuilder::new().recursive(true).mode(0o750).create(path)?;
-    // The umask may have taken bits away, and the last folder may be for fewer people than those above it. A folder that gives
-    // its group to what is made in it has handed that on, and it stays.
-    let inherited = fs::metadata(path)?.permissions().mode() & 0o7000;
-    fs::set_permissions(path, Permissions::from_mode(inherited | mode))
+    // The umask may have taken bits away, and the last folder may be for fewer people than those above it.
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// Removes the files of a folder that killed processes have not written to their end; without the folder, there are none.
@@ -183,17 +181,6 @@ mod tests {
         sweep(scratch.path()).unwrap();
         assert_eq!(files(scratch.path()).len(), 1);
         sweep(&scratch.path().join("none")).unwrap();
-    }
-
-    #[test]
-    fn a_folder_hands_its_group_on_whatever_its_mode() {
-        let scratch = tempfile::tempdir().unwrap();
-        fs::set_permissions(scratch.path(), Permissions::from_mode(0o2750)).unwrap();
-        let path = scratch.path().join("folder");
-        for _ in 0..2 {
-            folder(&path, 0o755).unwrap();
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o2755);
-        }
     }
 
     #[test]

@@ -24,7 +24,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -368,9 +368,13 @@ fn discard_leftovers(generations: &Path, current: Option<u64>) -> Result<(), Err
     Ok(())
 }
 
-/// The engine reads it, whatever the umask of a person who publishes.
+/// Not with `chmod`: a folder that gives its group to what is made in it hands that on, and a unit of systemd's may not
+/// ask for it (`RestrictSUIDSGID`).
 fn make_folder(path: &Path) -> Result<(), Error> {
-    durable::folder(path, 0o755)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
         .map_err(|source| Error::File(FileError { action: "make the folder", path: path.to_owned(), source }))
 }
 
