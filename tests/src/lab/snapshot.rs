@@ -18,7 +18,7 @@ find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /
     -path /var/lib/systemd/catalog -o -path /var/lib/systemd/timers -o -path /var/lib/systemd/random-seed -o \
     -path '/var/lib/ucf/?*' -o -path '/var/lib/nagios4/?*' -o -path '/var/spool/exim4/?*' -o \
     -path '/var/mail/?*' \) -prune -o -printf 'file %y %M %u:%g %p %l\n'
-find /run \( -path /run/systemd -o -path /run/log -o -path /run/udev -o -path '/run/user/*' \) -prune -o \
+find /run \( -path /run/systemd -o -path /run/log -o -path /run/udev -o -path '/run/user/*' -o -path /run/agetty.reload \) -prune -o \
     -printf 'file %y %M %u:%g %p %l\n'
 find / -xdev \( -path /proc -o -path /root -o -path /srv -o -path '/var/lib/dpkg/info' \) -prune -o \
     -name '*auto-monitor*' -printf 'ours %p\n'
