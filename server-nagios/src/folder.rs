@@ -60,7 +60,11 @@ impl Folder {
     /// # Errors
     /// It cannot be read; with [`io::ErrorKind::NotFound`], it is not there.
     pub fn read(&self, name: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        content(self.there()?.as_fd(), name.as_ref())
+        let file = open(self.there()?.as_fd(), name.as_ref())?;
+        let mut content = Vec::with_capacity(1024);
+        // A file as such would first be asked for its size.
+        file.take(u64::MAX).read_to_end(&mut content)?;
+        Ok(content)
     }
 
     /// Where a link leads.
@@ -97,22 +101,20 @@ impl Folder {
     }
 }
 
-/// What is in a file of the server's state, which is small.
+/// What is in a file of the server's state.
 ///
 /// # Errors
 /// It cannot be read; with [`io::ErrorKind::NotFound`], it is not there.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    content(CWD, path)
+    let mut content = Vec::new();
+    open(CWD, path)?.read_to_end(&mut content)?;
+    Ok(content)
 }
 
-fn content(folder: BorrowedFd<'_>, name: &Path) -> io::Result<Vec<u8>> {
+fn open(folder: BorrowedFd<'_>, name: &Path) -> io::Result<File> {
     // What is no file, like a FIFO, makes nobody wait: it is empty.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = File::from(rustix::fs::openat(folder, name, flags, Mode::empty())?);
-    let mut content = Vec::with_capacity(1024);
-    // A file as such would first be asked for its size.
-    file.take(u64::MAX).read_to_end(&mut content)?;
-    Ok(content)
+    Ok(rustix::fs::openat(folder, name, flags, Mode::empty())?.into())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::paths::Paths;
 use crate::publish::manifest::Manifest;
 use crate::registry::{self, Record, Withdrawn};
 use crate::session::{refusal, refused};
-use crate::table::{Table, ago};
+use crate::table::{Table, ago, count};
 use crate::{BAD_NEWS, Context, cli, maintenance, print, publication, say, with_causes};
 
 /// What is known of a host.
@@ -229,6 +229,7 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
         say("There is no host. On one: auto-monitor enrol SERVER; then here: auto-monitor-server pending")?;
         return Ok(ExitCode::SUCCESS);
     }
+    let damaged = lines.iter().filter(|line| line.state == State::Damaged).count();
     let mut table = Table::new(&["NAME", "STATE", "LAST SEEN", "ADDRESS", "SERVICES"]);
     for line in lines {
         let plain = |text: String| (text, Style::new());
@@ -241,6 +242,12 @@ pub fn list(context: &Context, output: &cli::Output) -> anyhow::Result<ExitCode>
         ]);
     }
     print(&table)?;
+    if damaged > 0 {
+        anstream::eprintln!(
+            "{} cannot be read; auto-monitor-server show NAME says why",
+            count(damaged, "record")
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 

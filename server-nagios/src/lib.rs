@@ -103,8 +103,6 @@ impl Context {
 #[must_use]
 pub fn run() -> ExitCode {
     completion::answer();
-    // What is made here says itself who may read it, and a cautious person's umask would keep the engine from its sets.
-    rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     match dispatch(Cli::parse()) {
         Ok(status) => status,
         Err(error) => fail(&error),

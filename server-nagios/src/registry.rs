@@ -18,7 +18,7 @@ use crate::folder;
 use crate::paths::Paths;
 
 /// The version of a record's form.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 /// A host in the registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,18 +76,20 @@ pub enum Error {
 pub fn load(paths: &Paths, name: &HostName) -> Result<Option<Record>, Error> {
     let path = paths.record(name);
     match folder::read(&path) {
-        Ok(bytes) => {
-            let record: Result<Record, _> = serde_json::from_slice(&bytes);
-            let foreign = |reason| Err(serde::de::Error::custom(reason));
-            match record {
-                Ok(record) if record.name != *name => foreign(format!("it is the record of {}", record.name)),
-                Ok(Record { version, .. }) if version != VERSION => {
-                    foreign(format!("its version is {version}, and not {VERSION}"))
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .and_then(|record: Record| {
+                let foreign = |reason| Err(serde::de::Error::custom(reason));
+                match &record {
+                    Record { version, .. } if *version != VERSION => {
+                        foreign(format!("its version is {version}, and not {VERSION}"))
+                    }
+                    Record { name: other, .. } if other != name => {
+                        foreign(format!("it is the record of {other}"))
+                    }
+                    _ => Ok(Some(record)),
                 }
-                other => other.map(Some),
-            }
-            .map_err(|source| Error::Damaged { path, source })
-        }
+            })
+            .map_err(|source| Error::Damaged { path, source }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::File(FileError { action: "read", path, source })),
     }
@@ -127,7 +129,7 @@ pub fn withdraw(paths: &Paths, name: &HostName, by: Withdrawn) -> Result<bool, E
         Ok(None) => return Ok(false),
         Ok(Some(record)) => record,
         Err(Error::Damaged { .. }) => Record {
-            version: 1,
+            version: VERSION,
             name: name.clone(),
             fingerprint: String::new(),
             received: Timestamp::now(),

@@ -382,7 +382,7 @@ impl Session<'_> {
             return Ok(reply);
         }
         let record = Record {
-            version: 1,
+            version: registry::VERSION,
             name: key.name.clone(),
             fingerprint: self.fingerprint.to_string(),
             received: Timestamp::now(),

@@ -97,7 +97,8 @@ fn store(paths: &Paths, hash: &str, token: &Token) -> Result<(), Error> {
 
 fn load(paths: &Paths, hash: &str) -> Result<Option<Token>, Error> {
     let path = folder(paths).join(format!("{hash}.json"));
-    match fs::read(&path).and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from)) {
+    match crate::folder::read(&path).and_then(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from))
+    {
         Ok(token) => Ok(Some(token)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::File(FileError { action: "read", path, source })),

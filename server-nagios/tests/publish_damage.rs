@@ -160,19 +160,22 @@ fn a_record_that_cannot_be_read_keeps_no_other_host_waiting() {
     let reason = note.reason.as_deref().unwrap();
     assert_eq!(note.standing, Standing::Waiting);
     assert!(reason.starts_with("cannot read ") && reason.contains("Is a directory"), "{reason}");
-    let list = || {
-        let mut list = Command::new(env!("CARGO_BIN_EXE_auto-monitor-server"));
-        let output = list.arg("--root").arg(site.root()).arg("list").output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let listed = list();
+    let (_, listed) = run(&site, &["list"]);
     assert!(listed.contains("web1.example.org  damaged") && listed.contains("web2.example.org"), "{listed}");
+    assert!(
+        listed.ends_with("1 record cannot be read; auto-monitor-server show NAME says why\n"),
+        "{listed}"
+    );
+    let (_, shown) = run(&site, &["show", "web1.example.org"]);
+    assert!(shown.contains("Is a directory"), "{shown}");
     // The record of another host is none of this one.
     fs::remove_dir(&record).unwrap();
     fs::copy(site.paths.record(&host("web2.example.org")), &record).unwrap();
     let published = site.published();
     let reason = published.notes[&host("web1.example.org")].publication.reason.clone().unwrap();
     assert!(reason.contains("is damaged"), "{reason}");
+    let (_, shown) = run(&site, &["show", "web1.example.org"]);
+    assert!(shown.contains("it is the record of web2.example.org"), "{shown}");
     assert_eq!(site.services("web1.example.org"), ["host registration", "ssh"]);
     fs::write(&record, kept).unwrap();
     assert_eq!(site.published().notes.len(), 0);

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use monitoring_info::registration::Standing;
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 use super::last::recorded;
 use super::stations::Outcome;
@@ -18,6 +20,9 @@ use crate::{BAD_NEWS, COULD_NOT_RUN, Context, cli, identity, with_causes};
 pub fn publish(context: &Context, arguments: cli::Publish) -> anyhow::Result<ExitCode> {
     let cli::Publish { watch, confirm_removal, output } = arguments;
     identity::act_as_owner(&context.paths.state())?;
+    // The engine reads its sets by their group, also where a cautious person publishes. Nobody else gains a right.
+    let umask = umask(Mode::RWXG | Mode::RWXO);
+    rustix::process::umask(umask - (Mode::RGRP | Mode::XGRP));
     if watch {
         return watch::watch(context);
     }

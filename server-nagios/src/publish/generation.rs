@@ -126,7 +126,6 @@ impl Staging {
             shared: BTreeSet::new(),
             sources,
         };
-        make_folder(&staging.generations)?;
         staging.discard()?;
         if let Some(prepared) = current.and_then(|current| prepared(&staging.generations, engine, current)) {
             fs::rename(&prepared, &staging.folder)
@@ -312,8 +311,7 @@ pub(super) fn document(name: &HostName) -> PathBuf {
 
 /// Makes the folders of a set.
 fn make_folders(set: &Path, engine: &str) -> Result<(), Error> {
-    let whole = set.join(engine);
-    for folder in [set, &whole, &whole.join(HOSTS), &set.join(DOCUMENTS), &set.join(ENTRY)] {
+    for folder in [&set.join(engine).join(HOSTS), &set.join(DOCUMENTS), &set.join(ENTRY)] {
         make_folder(folder)?;
     }
     Ok(())
@@ -368,8 +366,8 @@ fn discard_leftovers(generations: &Path, current: Option<u64>) -> Result<(), Err
     Ok(())
 }
 
-/// Not with `chmod`: a folder that gives its group to what is made in it hands that on, and a unit of systemd's may not
-/// ask for it (`RestrictSUIDSGID`).
+/// Without `chmod`, which would take from it that it hands its group on, and which a unit may not ask to keep that
+/// (systemd.exec(5), `RestrictSUIDSGID=`).
 fn make_folder(path: &Path) -> Result<(), Error> {
     fs::DirBuilder::new()
         .recursive(true)

@@ -19,6 +19,7 @@ use super::generation::{HOSTS, document};
 use super::manifest::Entry;
 use super::watched::services_of;
 use crate::failure::FileError;
+use crate::folder;
 use crate::target::{ENGINE, Group};
 
 /// Where the hosts of the generation in a folder are.
@@ -47,7 +48,7 @@ pub(super) fn hosts(generation: &Path) -> Result<BTreeMap<HostName, Arc<Entry>>,
 
 fn entry(generation: &Path, name: &HostName, file: &Path) -> Result<Entry, Error> {
     let read = |path: PathBuf| {
-        fs::read(&path).map_err(|source| Error::File(FileError { action: "read", path, source }))
+        folder::read(&path).map_err(|source| Error::File(FileError { action: "read", path, source }))
     };
     let configuration = read(folder_of_hosts(generation).join(file))?;
     let path = generation.join(document(name));

@@ -29,6 +29,7 @@ use super::Error;
 use super::manifest::{Entry, Manifest};
 use crate::configuration::Configuration;
 use crate::failure::FileError;
+use crate::folder::read;
 use crate::paths::Paths;
 use crate::target::{Activation, File, Routed, STATIONS, Station, StationKind};
 use crate::with_causes;
@@ -223,7 +224,7 @@ fn current(folder: &Path) -> Option<u64> {
 
 /// The number of the set that the station was last told of.
 fn taken(folder: &Path) -> Option<u64> {
-    fs::read_to_string(folder.join(PUBLISHED)).ok()?.trim().parse().ok()
+    String::from_utf8(read(&folder.join(PUBLISHED)).ok()?).ok()?.trim().parse().ok()
 }
 
 fn numbers(folder: &Path) -> Result<Vec<u64>, Error> {
@@ -232,9 +233,7 @@ fn numbers(folder: &Path) -> Result<Vec<u64>, Error> {
 }
 
 fn holds(set: &Path, files: &[File]) -> bool {
-    files
-        .iter()
-        .all(|File { path, text }| fs::read(set.join(path)).is_ok_and(|there| there == text.as_bytes()))
+    files.iter().all(|File { path, text }| read(&set.join(path)).is_ok_and(|there| there == text.as_bytes()))
 }
 
 fn remove_file(path: &Path) -> Result<(), Error> {

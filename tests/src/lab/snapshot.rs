@@ -9,7 +9,7 @@ use super::machine::Machine;
 /// Every file with its kind, rights, owner, path and what it links to, and of the configuration what is in it. Then what
 /// dpkg, debconf, ucf and systemd hold in records of their own, the accounts, and what runs.
 ///
-/// Not compared: what every run of apt or of systemd changes whatever is installed (caches, logs, lists, time stamps), and
+/// Not compared: what every run of apt, of systemd or of a login prompt changes whatever is installed (caches, logs, lists, time stamps), and
 /// what Nagios and its mails write while they run. What has our name is listed all the same, wherever it is.
 const LOOK: &str = r"
 set -eu
@@ -18,7 +18,8 @@ find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /
     -path /var/lib/systemd/catalog -o -path /var/lib/systemd/timers -o -path /var/lib/systemd/random-seed -o \
     -path '/var/lib/ucf/?*' -o -path '/var/lib/nagios4/?*' -o -path '/var/spool/exim4/?*' -o \
     -path '/var/mail/?*' \) -prune -o -printf 'file %y %M %u:%g %p %l\n'
-find /run \( -path /run/systemd -o -path /run/log -o -path /run/udev -o -path '/run/user/*' -o -path /run/agetty.reload \) -prune -o \
+find /run \( -path /run/systemd -o -path /run/log -o -path /run/udev -o -path '/run/user/*' -o \
+    -path /run/agetty.reload \) -prune -o \
     -printf 'file %y %M %u:%g %p %l\n'
 find / -xdev \( -path /proc -o -path /root -o -path /srv -o -path '/var/lib/dpkg/info' \) -prune -o \
     -name '*auto-monitor*' -printf 'ours %p\n'

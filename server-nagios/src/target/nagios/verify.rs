@@ -14,7 +14,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 use std::time::Duration;
 
 use monitoring_info::host::quoted;
@@ -56,6 +56,9 @@ pub(super) const ENTRY_FILE: &str = "auto-monitor.cfg";
 const GOOD: &str = "Things look okay";
 /// Stands in all that Nagios says.
 const BANNER: &str = "Nagios Core ";
+/// What its words begin with where memory is short. The first follows another fault where there is one.
+const SHORT: [&str; 4] =
+    ["Could not register ", "Could not allocate memory ", "Unable to malloc(", "Unable to allocate memory "];
 /// What the line begins with by which Nagios does not take its main file.
 const SLIP: &str = "Error in configuration file ";
 const COMMAND_NAME: &str = "command_name";
@@ -83,7 +86,7 @@ impl Verification<'_> {
     /// Nagios's judgement.
     pub(super) fn run(&self) -> Result<Verdict, EngineError> {
         let heard = self.nagios(if self.telling { &["-p", "-v"] } else { &["-v"] })?;
-        let mut verdict = verdict(&heard.text, heard.status);
+        let mut verdict = verdict(&heard);
         if self.telling && verdict.good {
             verdict.watched = Some(self.precached()?);
         }
@@ -113,7 +116,7 @@ impl Verification<'_> {
 
     /// The host names of the whole configuration, where it is sound; empty where it is not.
     pub(super) fn hosts(&self) -> Result<BTreeSet<String>, EngineError> {
-        if !self.nagios(&["-p", "-v"])?.status.success() {
+        if !is_good(&self.nagios(&["-p", "-v"])?) {
             return Ok(BTreeSet::new());
         }
         Ok(self.precached()?.into_keys().collect())
@@ -295,10 +298,15 @@ pub(super) fn mark(entry: &str) -> Option<&str> {
     entry.lines().find_map(|line| line.trim().strip_prefix(COMMAND_NAME)).map(str::trim)
 }
 
+/// Whether Nagios takes it. Whatever stands in its place says so itself, or it has not judged.
+fn is_good(heard: &Heard) -> bool {
+    heard.status.success() && heard.text.contains(GOOD)
+}
+
 /// Reads what `nagios -v` prints.
-fn verdict(text: &str, status: ExitStatus) -> Verdict {
-    // Whatever stands in Nagios's place says so itself, or it has not judged.
-    let good = status.success() && text.contains(GOOD);
+fn verdict(heard: &Heard) -> Verdict {
+    let Heard { status, text } = heard;
+    let good = is_good(heard);
     let mut verdict = Verdict { good, ..Verdict::default() };
     for line in text.lines() {
         if let Some(clash) = line.strip_prefix("Warning: Duplicate definition found for ").and_then(clash) {
@@ -319,9 +327,7 @@ fn verdict(text: &str, status: ExitStatus) -> Verdict {
             }
         }
     }
-    // Where memory is short, Nagios does not say more than that it could not.
-    let is_short =
-        |fault: &Fault| fault.message.starts_with("Could not register ") || fault.message.contains("alloc");
+    let is_short = |fault: &Fault| SHORT.iter().any(|beginning| fault.message.starts_with(beginning));
     verdict.wordless = !good && verdict.clashes.is_empty() && verdict.faults.iter().all(is_short);
     if verdict.wordless && verdict.faults.is_empty() {
         // What Nagios says of itself helps nobody. If it was not Nagios that spoke, the last lines say most.
@@ -404,7 +410,14 @@ fn services(text: &str) -> BTreeMap<String, BTreeSet<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::ExitStatus;
+
     use super::*;
+
+    /// The verdict where Nagios ends so, having said this.
+    fn verdict(text: &str, status: i32) -> Verdict {
+        super::verdict(&Heard { status: ExitStatus::from_raw(status << 8), text: text.to_owned() })
+    }
 
     #[test]
     fn what_nagios_prints_is_understood() {
@@ -416,7 +429,7 @@ mod tests {
              Error: Could not add object property in file '/a.cfg' on line 5.\n\
              Error: Could not find any host matching 'h9' (config file '/c.cfg', starting on line 7)\n\
              Error: The name of host 'x' contains one or more illegal characters.\n",
-            ExitStatus::from_raw(1 << 8),
+            1,
         );
         let told: Vec<String> = said.faults.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -450,13 +463,14 @@ mod tests {
                 "Nagios ended with exit status: 1, no fault named; is there too little memory?",
             ),
         ] {
-            let verdict = verdict(said, ExitStatus::from_raw(1 << 8));
+            let verdict = verdict(said, 1);
             assert_eq!((verdict.faults[0].message.as_str(), verdict.wordless), (told, true));
         }
         // As 4.4.6 says it where memory is short; and it is not Nagios that says nothing and is content.
         let short = "Error: Could not register service (config file '/a.cfg', starting on line 7)\n";
-        assert!(verdict(short, ExitStatus::from_raw(1 << 8)).wordless);
-        let content = verdict("", ExitStatus::from_raw(0));
+        assert!(verdict(short, 1).wordless);
+        assert!(!verdict("Error: Could not find any host matching 'alloc1'\n", 1).wordless);
+        let content = verdict("", 0);
         assert!(!content.good && content.wordless);
     }
 
