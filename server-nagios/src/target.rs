@@ -369,12 +369,16 @@ pub trait Engine: Target {
     /// What the engine calls a group.
     fn group_name(&self, group: &Group) -> String;
 
-    /// The names of the hosts that the administrator has of their own, as far as the engine can tell them without
-    /// ours (none when their configuration does not stand alone).
+    /// The names of all hosts that the engine would watch with this set, as [`Target::verify`] takes it; none where it would
+    /// refuse the whole.
     ///
     /// # Errors
     /// The engine could not be asked.
-    fn own_hosts(&self, scratch: &Path) -> Result<BTreeSet<String>, EngineError>;
+    fn hosts(&self, set: Option<&Path>, scratch: &Path) -> Result<Option<BTreeSet<String>>, EngineError>;
+
+    /// The names that hosts of the administrator's own may have, as far as their files tell that without the engine: some
+    /// may be missing, and some may be no hosts.
+    fn suspected_hosts(&self) -> BTreeSet<String>;
 
     /// Whether the engine runs.
     fn running(&self) -> Running;

@@ -256,6 +256,35 @@ fn what_clashes_with_the_administrators_objects_gives_way() {
 }
 
 #[test]
+fn many_hosts_of_an_administrator_who_watches_more_of_ours_cost_no_run_each() {
+    let mut site = Site::running();
+    site.configuration.nagios = site.root().join("nagios");
+    let runs = site.root().join("runs");
+    site.write("nagios", &format!("#!/bin/sh\necho >> {}\nexec {NAGIOS} \"$@\"\n", runs.display()));
+    fs::set_permissions(&site.configuration.nagios, fs::Permissions::from_mode(0o755)).unwrap();
+    let host_of_theirs = |name| {
+        format!(
+            "define host {{\n host_name {name}.example.org\n address 192.0.2.77\n max_check_attempts 1\n}}\n"
+        )
+    };
+    // Without ours, theirs are refused.
+    let more = "define service {\n host_name web8.example.org\n service_description more\n check_command true\n max_check_attempts 1\n}\n";
+    let theirs = ["web1", "web2", "web3", "web4", "web5", "web6", "Web7"].map(host_of_theirs).concat();
+    site.write("etc/nagios4/conf.d/mine.cfg", &(theirs + more));
+    for number in 1..=9 {
+        site.register(&format!("web{number}.example.org"), &["ssh"]);
+    }
+    let published = site.published();
+    assert_eq!((published.hosts, published.notes.len()), (2, 7));
+    let reason = published.notes[&host("web7.example.org")].publication.reason.as_ref().unwrap();
+    assert!(reason.contains("a host `Web7.example.org` of their own"), "{reason}");
+    assert_eq!(site.services("web8.example.org"), ["host registration", "more", "ssh"]);
+    assert_eq!(site.services("web9.example.org"), ["host registration", "ssh"]);
+    let runs = fs::read_to_string(&runs).unwrap().lines().count();
+    assert_eq!(runs, 3, "theirs alone, all that may be theirs left out, and what is left");
+}
+
+#[test]
 fn a_host_that_the_administrators_objects_need_is_not_removed() {
     let site = Site::running();
     site.register("web1.example.org", &["ssh"]);

@@ -114,9 +114,7 @@ impl<'a> Trial<'a> {
 
     /// Leaves the staging folder with a set that the engine accepts.
     pub(super) fn settle(mut self) -> Result<Settled, Error> {
-        for own in self.target.own_hosts(self.staging.scratch())? {
-            self.yield_host(&own);
-        }
+        self.yield_hosts()?;
         let mut refused = BTreeSet::new();
         loop {
             let all = self.changes();
@@ -178,6 +176,27 @@ impl<'a> Trial<'a> {
         target: &dyn Engine,
         instead: &BTreeMap<HostName, Piece>,
     ) -> Result<Verdict, Error> {
+        self.stage(changes, target, instead)?;
+        // What is accepted has to be durable and listed anyway, and nothing else is to be done meanwhile. No file is
+        // opened there: the engine may be asked by root, and who this process acts as is so for all of its threads.
+        let staging = &*self.staging;
+        let index = staging.index()?;
+        let (verdict, settled) = thread::scope(|scope| {
+            let settling = scope.spawn(|| staging.settle(&index));
+            let verdict = target.verify(Some(&staging.engine_folder()), staging.scratch());
+            (verdict, settling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        settled?;
+        Ok(verdict?)
+    }
+
+    /// Puts into the staging folder what is published with these changes.
+    fn stage(
+        &mut self,
+        changes: &BTreeSet<HostName>,
+        target: &dyn Engine,
+        instead: &BTreeMap<HostName, Piece>,
+    ) -> Result<(), Error> {
         let all = self.changes();
         let names: BTreeSet<HostName> =
             self.old.keys().chain(self.new.keys()).chain(self.staging.placed().keys()).cloned().collect();
@@ -191,18 +210,7 @@ impl<'a> Trial<'a> {
         self.staging.place(names.iter().map(|name| (name, piece(name))))?;
         let mut groups = manifest::groups(self.staging.placed().values())?;
         groups.retain(|group| !self.foreign_groups.contains(&target.group_name(group)));
-        self.staging.share(&target.render_shared(&groups)?)?;
-        // What is accepted has to be durable and listed anyway, and nothing else is to be done meanwhile. No file is
-        // opened there: the engine may be asked by root, and who this process acts as is so for all of its threads.
-        let staging = &*self.staging;
-        let index = staging.index()?;
-        let (verdict, settled) = thread::scope(|scope| {
-            let settling = scope.spawn(|| staging.settle(&index));
-            let verdict = target.verify(Some(&staging.engine_folder()), staging.scratch());
-            (verdict, settling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        settled?;
-        Ok(verdict?)
+        self.staging.share(&target.render_shared(&groups)?)
     }
 
     /// What a host's wanted piece is rendered from, to be rendered otherwise; none of a host that stays as it is or goes.
@@ -232,6 +240,41 @@ impl<'a> Trial<'a> {
             };
         }
         Ok(any)
+    }
+
+    /// Leaves out the hosts that the administrator has too.
+    fn yield_hosts(&mut self) -> Result<(), Error> {
+        if let Some(own) = self.target.hosts(None, self.staging.scratch())? {
+            for own in own {
+                self.yield_host(&own);
+            }
+            return Ok(());
+        }
+        // Without ours, theirs are refused: they watch something more of a host of ours, say. Of the hosts that are in both,
+        // the engine names one at a time. So all are left out once that may be theirs, and what is there then, is.
+        let mut left_out = Vec::new();
+        for own in self.target.suspected_hosts() {
+            let Ok(name) = own.to_ascii_lowercase().parse::<HostName>() else { continue };
+            let (wanted, published) = (self.new.remove(&name), self.old.remove(&name));
+            if wanted.is_some() || published.is_some() {
+                left_out.push((own, name, wanted, published));
+            }
+        }
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        let changes = self.changes();
+        self.stage(&changes, self.target, &BTreeMap::new())?;
+        let set = self.staging.engine_folder();
+        let there = self.target.hosts(Some(&set), self.staging.scratch())?.unwrap_or_default();
+        for (own, name, wanted, published) in left_out {
+            self.new.extend(wanted.map(|piece| (name.clone(), piece)));
+            self.old.extend(published.map(|piece| (name, piece)));
+            if there.contains(&own) {
+                self.yield_host(&own);
+            }
+        }
+        Ok(())
     }
 
     /// Two hosts whose names differ in case alone are two to the engine, and one to everybody else.

@@ -44,6 +44,7 @@ mod commands;
 pub mod escape;
 mod hearing;
 mod main_file;
+mod objects;
 mod process;
 pub mod status;
 mod templates;
@@ -167,6 +168,16 @@ impl Nagios {
         }
     }
 
+    /// The files in which the administrator describes what Nagios watches.
+    fn object_files(&self) -> Vec<PathBuf> {
+        let Ok(file) = MainFile::read(&self.main_file()) else { return Vec::new() };
+        let mut files = file.object_files();
+        for folder in file.object_folders() {
+            gather(&folder, &self.link(), &mut files);
+        }
+        files
+    }
+
     /// Has Nagios take these commands. The FIFO is no sign that it runs: the package puts one of its own in that place, so
     /// that not every command gets through.
     fn tell(&self, commands: &[String]) -> Result<(), String> {
@@ -264,14 +275,8 @@ impl Target for Nagios {
 
     fn watched_files(&self) -> Vec<PathBuf> {
         let mut files = self.templates.files();
-        let main = self.main_file();
-        if let Ok(file) = MainFile::read(&main) {
-            files.extend(file.object_files());
-            for folder in file.object_folders() {
-                gather(&folder, &self.link(), &mut files);
-            }
-        }
-        files.push(main);
+        files.extend(self.object_files());
+        files.push(self.main_file());
         files
     }
 }
@@ -310,8 +315,15 @@ impl Engine for Nagios {
         }
     }
 
-    fn own_hosts(&self, scratch: &Path) -> Result<BTreeSet<String>, EngineError> {
-        ask(scratch, |scratch| self.verification(None, scratch).hosts())
+    fn hosts(&self, set: Option<&Path>, scratch: &Path) -> Result<Option<BTreeSet<String>>, EngineError> {
+        ask(scratch, |scratch| self.verification(set, scratch).hosts())
+    }
+
+    fn suspected_hosts(&self) -> BTreeSet<String> {
+        let files = self.object_files();
+        // What cannot be read, or is no text, names nobody.
+        let texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
+        texts.flat_map(|text| objects::host_names(&text).map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
     fn running(&self) -> Running {

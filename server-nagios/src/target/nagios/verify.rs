@@ -114,12 +114,12 @@ impl Verification<'_> {
         Ok(verdict)
     }
 
-    /// The host names of the whole configuration, where it is sound; empty where it is not.
-    pub(super) fn hosts(&self) -> Result<BTreeSet<String>, EngineError> {
+    /// The host names of the whole configuration, where it is sound.
+    pub(super) fn hosts(&self) -> Result<Option<BTreeSet<String>>, EngineError> {
         if !is_good(&self.nagios(&["-p", "-v"])?) {
-            return Ok(BTreeSet::new());
+            return Ok(None);
         }
-        Ok(self.precached()?.into_keys().collect())
+        Ok(Some(self.precached()?.into_keys().collect()))
     }
 
     fn precached(&self) -> Result<BTreeMap<String, BTreeSet<String>>, EngineError> {
