@@ -280,8 +280,15 @@ impl Watches {
     }
 }
 
-/// Reading is no change, and a publish reads all of it.
+/// Reading is no change, and a publish reads all of it. Nor is a hidden file, as which we and editors begin what is to take
+/// another's place: that is told of too, and a publish that had begun before would be one for nothing.
 fn is_change(event: &Event) -> bool {
+    let is_hidden =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    // What may have been lost has no path.
+    if !event.paths.is_empty() && event.paths.iter().all(is_hidden) {
+        return false;
+    }
     match event.kind {
         EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
         _ => true,
@@ -436,6 +443,22 @@ mod tests {
         let registry = context.paths.registry();
         durable::folder(&registry, 0o750).unwrap();
         std::fs::write(registry.join("b.example.org.json"), "{}").unwrap();
+        assert!(matches!(receiver.recv_timeout(Duration::from_secs(10)), Ok(Message::Changed)));
+    }
+
+    #[test]
+    fn what_is_still_being_written_is_no_reason_for_a_publish() {
+        let folder = tempfile::tempdir().unwrap();
+        let context = Context::below(folder.path()).unwrap();
+        let (sender, receiver) = channel();
+        let mut watches = Watches::new(&context, sender).unwrap();
+        watches.refresh();
+        let registry = context.paths.registry();
+        let record = registry.join("b.example.org.json");
+        let mut file = durable::begin(&registry).unwrap();
+        std::io::Write::write_all(&mut file, b"{}").unwrap();
+        assert!(receiver.recv_timeout(Duration::from_millis(300)).is_err());
+        file.persist(&record).unwrap();
         assert!(matches!(receiver.recv_timeout(Duration::from_secs(10)), Ok(Message::Changed)));
     }
 }
