@@ -143,6 +143,7 @@ pub fn sessions(site: &mut Site) -> Result<Vec<Outcome>> {
     site.configure("auto-approve = 127.9.0.0/16\n")?;
     site.set_quiet("")?;
     site.nagios.probe_nothing()?;
+    site.nagios.keep_debians_pace()?;
     site.nagios.start()?;
     site.start_endpoint()?;
     let hosts = crowd(site, CROWD)?;

@@ -27,6 +27,8 @@ const HUGE: usize = 30_000;
 /// How often it is looked whether a set was swapped in.
 const LOOK: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Between one question of an administrator's and the next.
+const PAUSE: Duration = Duration::from_secs(1);
 const VERDICT: &str = "nagios4 -v of the same set";
 const VERDICT_AS_A_FOLDER: &str = "nagios4 -v of it as a folder";
 
@@ -50,6 +52,7 @@ impl Server {
     fn of(folder: &Path, hosts: usize) -> Result<Self> {
         let mut site = Site::lay_out(&folder.join(hosts.to_string()), own_network())?;
         site.nagios.probe_nothing()?;
+        site.nagios.keep_debians_pace()?;
         fleet::register(&site.root(), 0, hosts)?;
         site.nagios.start()?;
         let program = Installed::find()?.program("auto-monitor-server");
@@ -255,7 +258,7 @@ pub fn change(folder: &Path) -> Result<Vec<Outcome>> {
     server.publish()?;
     server.site.start_publisher()?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for round in 0..3 {
+    for round in 0..5 {
         settled(&server)?;
         host.define("more.conf", &format!("[more]\ntype = tcp\nport = {}\n", 2000 + round))?;
         let register = host.client(&server.site, &["register"]);
@@ -274,8 +277,12 @@ pub fn change(folder: &Path) -> Result<Vec<Outcome>> {
         bound: Bound::Adds(0.5),
     }];
     for (what, question) in [("list, 10,000 hosts", "list"), ("status, 10,000 hosts", "status")] {
-        let runs =
-            (0..7).map(|_| once(&mut server.command(&[question]), &[0, 1])).collect::<Result<Vec<_>>>()?;
+        // At any time, and not all of them while Nagios happens to write down what it knows, which it does every ten seconds.
+        let ask = |_| {
+            thread::sleep(PAUSE);
+            once(&mut server.command(&[question]), &[0, 1])
+        };
+        let runs = (0..15).map(ask).collect::<Result<Vec<_>>>()?;
         outcomes.push(Outcome {
             what,
             unit: Unit::Milliseconds,
