@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -177,9 +178,18 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     Ok(Published { leftovers, ..summary(target, Some(&manifest), true) })
 }
 
+fn lock_file(paths: &Paths) -> PathBuf {
+    paths.state().join("publish.lock")
+}
+
+/// Whether somebody else publishes just now.
+fn is_under_way(paths: &Paths) -> bool {
+    matches!(Lock::attempt(&lock_file(paths)), Ok(None))
+}
+
 /// Waits until nobody else publishes.
 fn lock(paths: &Paths) -> Result<Lock, Error> {
-    let path = paths.state().join("publish.lock");
+    let path = lock_file(paths);
     Lock::wait(&path).map_err(|source| Error::File(FileError { action: "lock", path, source }))
 }
 

@@ -64,6 +64,22 @@ fn the_umask_of_who_publishes_closes_nothing() {
 }
 
 #[test]
+fn who_waits_for_another_publish_is_told_so() {
+    let site = site();
+    site.register("web1.example.org", &["ssh"]);
+    let other = durable::Lock::wait(&site.paths.state().join("publish.lock")).unwrap();
+    let mut publish = command(&site, &["publish"]);
+    let mut waits = publish.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = [0; 35];
+    waits.stderr.as_mut().unwrap().read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"Waiting for another publish to end.");
+    assert!(waits.try_wait().unwrap().is_none());
+    drop(other);
+    let output = waits.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Published generation 1: 1 host, 1 service.\n");
+}
+
+#[test]
 fn publish_says_what_it_did() {
     let site = site();
     assert_eq!(

@@ -92,6 +92,55 @@ fn a_lost_list_of_the_hosts_loses_no_host() {
 }
 
 #[test]
+fn whatever_names_the_current_set_is_a_link_again_after_the_next_publish() {
+    let file = |current: &Path| fs::write(current, "x").unwrap();
+    let loops = |current: &Path| std::os::unix::fs::symlink("current", current).unwrap();
+    let empty = |current: &Path| fs::create_dir(current).unwrap();
+    // As a copy of the state that follows links has it.
+    let copied = |current: &Path| {
+        let newest = current.with_file_name("generations").join("2");
+        let copied = Command::new("cp").arg("-r").args([&newest, current]).status().unwrap();
+        assert!(copied.success() && fs::metadata(newest).unwrap().is_dir());
+    };
+    for (what, becomes) in
+        [("file", &file as &dyn Fn(&Path)), ("loop", &loops), ("empty", &empty), ("copied", &copied)]
+    {
+        let site = Site::running();
+        for n in 1..=9 {
+            site.register(&format!("web{n}.example.org"), &["ssh"]);
+        }
+        site.published();
+        site.register("web9.example.org", &["ssh", "http"]);
+        site.published();
+        let current = site.paths.current();
+        fs::remove_file(&current).unwrap();
+        becomes(&current);
+        let published = site.published();
+        assert_eq!((published.hosts, published.changed, published.generation), (9, true, Some(3)), "{what}");
+        assert_eq!(fs::read_link(&current).unwrap(), Path::new("generations/3"), "{what}");
+        assert_eq!(site.services("web9.example.org"), ["host registration", "http", "ssh"]);
+        assert!(!site.published().changed);
+        assert!(!site.paths.state().join(".current-new").exists());
+    }
+}
+
+#[test]
+fn what_vanishes_while_nothing_names_the_current_set_is_held() {
+    let site = Site::running();
+    for n in 1..=9 {
+        site.register(&format!("web{n}.example.org"), &["ssh"]);
+    }
+    site.published();
+    fs::remove_file(site.paths.current()).unwrap();
+    fs::write(site.paths.current(), "x").unwrap();
+    for n in 1..=4 {
+        fs::remove_file(site.paths.record(&host(&format!("web{n}.example.org")))).unwrap();
+    }
+    let published = site.published();
+    assert_eq!((published.hosts, published.notes.len()), (9, 4), "{:?}", published.notes);
+}
+
+#[test]
 fn doctor_says_what_of_the_current_set_cannot_be_read() {
     let site = Site::running();
     site.register("web1.example.org", &["ssh"]);

@@ -9,7 +9,7 @@ use rustix::process::umask;
 
 use super::last::recorded;
 use super::stations::Outcome;
-use super::{Error, Published, watch};
+use super::{Error, Published, is_under_way, watch};
 use crate::table::count;
 use crate::{BAD_NEWS, COULD_NOT_RUN, Context, cli, identity, with_causes};
 
@@ -27,6 +27,9 @@ pub fn publish(context: &Context, arguments: cli::Publish) -> anyhow::Result<Exi
         return watch::watch(context);
     }
     let configuration = context.configuration()?;
+    if is_under_way(&context.paths) {
+        anstream::eprintln!("Waiting for another publish to end.");
+    }
     let (outcome, stations) = recorded(&context.paths, &configuration, confirm_removal);
     if output.json {
         print_json(&outcome, &stations)?;

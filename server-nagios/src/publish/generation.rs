@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use monitoring_info::host::HostName;
 use rayon::prelude::*;
+use rustix::fs::{CWD, RenameFlags};
 use serde::Serialize;
 
 use super::Error;
@@ -117,7 +118,7 @@ impl Staging {
         let generations = paths.generations();
         let mut staging = Self {
             folder: generations.join(STAGING),
-            current: paths.current(),
+            current: in_force(paths),
             scratch: generations.join(SCRATCH),
             generations,
             engine,
@@ -413,6 +414,22 @@ pub(super) fn current_number(paths: &Paths) -> Option<u64> {
     fs::read_link(paths.current()).ok()?.file_name()?.to_str()?.parse().ok()
 }
 
+/// The folder of the generation that is in force. Where `current` is no link, but what a copy of the state has made of one,
+/// there is one generation at most. Where it is nothing that could name one, the newest is it most likely; and who is in
+/// that one and has left is held at worst, while nobody of an empty one would be missed.
+pub(super) fn in_force(paths: &Paths) -> PathBuf {
+    let current = paths.current();
+    let is_none = match fs::metadata(&current) {
+        Ok(there) => !there.is_dir(),
+        Err(error) => error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()),
+    };
+    if is_none {
+        let newest = numbers(paths).unwrap_or_default().pop();
+        return newest.map_or(current, |number| paths.generations().join(number.to_string()));
+    }
+    fs::read_link(&current).map_or(current, |generation| paths.state().join(generation))
+}
+
 /// Makes `current` name a generation, by one rename; none: removes it.
 pub(super) fn point(paths: &Paths, generation: Option<u64>) -> Result<(), Error> {
     let current = paths.current();
@@ -420,11 +437,21 @@ pub(super) fn point(paths: &Paths, generation: Option<u64>) -> Result<(), Error>
     if let Some(generation) = generation {
         let new = paths.state().join(".current-new");
         match fs::remove_file(&new) {
+            // A folder that was `current`, as below.
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => remove_folder(&new)?,
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
             _ => {}
         }
         symlink(Path::new("generations").join(generation.to_string()), &new).map_err(fail)?;
-        fs::rename(&new, &current).map_err(fail)?;
+        match fs::rename(&new, &current) {
+            // As a copy that follows links has made it.
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                rustix::fs::renameat_with(CWD, &new, CWD, &current, RenameFlags::EXCHANGE)
+                    .map_err(|error| fail(error.into()))?;
+                remove_folder(&new)?;
+            }
+            renamed => renamed.map_err(fail)?,
+        }
     } else {
         fs::remove_file(&current).map_err(fail)?;
     }

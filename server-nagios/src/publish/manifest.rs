@@ -1,7 +1,6 @@
 //! What is said of a generation: the hosts in it, what they were made from, and what became of the others.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::generation::numbers;
+use super::generation::{current_number, in_force, numbers};
 use super::inputs::Source;
 use super::packed::Packed;
 use super::{Error, recovered};
@@ -128,16 +127,18 @@ impl Entry {
 impl Manifest {
     /// That of the current generation; none before the first.
     pub(crate) fn current(paths: &Paths) -> Result<Option<Self>, Error> {
-        // Looked up once, so that all of it is of one generation whatever is swapped meanwhile. Where it is no link, but what
-        // a copy of the state has made of one, there is one generation at most.
-        let folder = || {
-            let current = paths.current();
-            fs::read_link(&current).map_or(current, |generation| paths.state().join(generation))
-        };
-        let named = folder();
+        // Looked up once, so that all of it is of one generation whatever is swapped meanwhile.
+        let named = in_force(paths);
         let manifest = Self::read(&named);
         // Who was held up until it was removed looks again.
-        if named.exists() { manifest } else { Self::read(&folder()) }
+        let mut manifest = if named.exists() { manifest } else { Self::read(&in_force(paths)) };
+        if let Ok(Some(manifest)) = &mut manifest
+            && current_number(paths) != Some(manifest.generation)
+        {
+            // Whatever `current` is, the next publish makes it a link again.
+            manifest.inputs.clear();
+        }
+        manifest
     }
 
     /// That of the generation in a folder.
@@ -269,6 +270,7 @@ pub(crate) fn withdrawn(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
