@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Parser;
 
 use crate::cli::{Cli, Command, Token};
@@ -181,6 +181,13 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         // These reach for the engine as well, and know themselves whom they must be for that.
         Command::Publish(_) | Command::Diff(_) => {}
         _ => identity::become_owner(&state)?,
+    }
+    // The commands of a host's session read a file or two. All others may read those of ten thousand hosts, by threads whose
+    // library would panic if there were none to be had.
+    if !matches!(cli.command, Command::Endpoint(_) | Command::AuthorizedKeys(_) | Command::Session(_)) {
+        rayon::ThreadPoolBuilder::new().build_global().map_err(|error| {
+            anyhow!("cannot start a thread: {error}; is the number of processes limited (ulimit -u, TasksMax= of a unit)?")
+        })?;
     }
     match cli.command {
         Command::Endpoint(arguments) => endpoint::endpoint(&context, &arguments),
