@@ -18,9 +18,9 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::configuration::Configuration;
 use crate::paths::Paths;
-use crate::publish::generation::{Origin, Piece};
 use crate::publish::inputs::{Reader, Wish};
 use crate::publish::manifest::{self, Entry, Manifest};
+use crate::publish::staging::{Origin, Piece};
 use crate::publish::stations::{CURRENT, routed};
 use crate::publish::{guard, trial};
 use crate::target::{self, File, Routed, STATIONS, StationKind};

@@ -20,9 +20,10 @@ use jiff::Timestamp;
 use monitoring_info::host::HostName;
 use monitoring_info::registration::{Publication, Standing};
 
-use self::generation::{Piece, Staging};
 use self::inputs::{Inputs, Reader, Wish};
 use self::manifest::Manifest;
+use self::memory::Memory;
+use self::staging::{Origin, Piece, Staging};
 use self::trial::{Settled, Trial};
 use crate::configuration::Configuration;
 use crate::enrolment::Ledger;
@@ -34,13 +35,15 @@ use crate::target::{self, Activation, Engine, Running, Target};
 
 mod command;
 mod error;
-pub(crate) mod generation;
+mod generation;
 pub(crate) mod guard;
 pub(crate) mod inputs;
 mod last;
 pub(crate) mod manifest;
+mod memory;
 pub(crate) mod packed;
 mod recovered;
+pub(crate) mod staging;
 mod stamp;
 pub mod stations;
 pub(crate) mod trial;
@@ -75,6 +78,16 @@ pub struct Published {
 /// # Errors
 /// Nothing was published, and the last good set stays.
 pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool) -> Result<Published, Error> {
+    remembering(&mut Memory::default(), paths, configuration, confirm_removal)
+}
+
+/// The same, for who does so again and again.
+fn remembering(
+    memory: &mut Memory,
+    paths: &Paths,
+    configuration: &Configuration,
+    confirm_removal: bool,
+) -> Result<Published, Error> {
     let state = paths.state();
     fs::create_dir_all(&state).map_err(|source| {
         Error::File(FileError { action: "make the folder", path: state.clone(), source })
@@ -84,7 +97,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     // Twice: the first tells which files count, the second reads them after their states were taken.
     let files = stamp::file_states(&*target::engine(paths, configuration)?);
     let target = &*target::engine(paths, configuration)?;
-    let current = Manifest::current(paths)?;
+    let current = memory.current(paths)?;
     let shared = target.render_shared(&BTreeSet::new())?;
     let basis = inputs::basis(&files, &shared, configuration)?;
     let known = current.as_ref().filter(|manifest| manifest.basis == basis);
@@ -112,6 +125,7 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
                     format!("{engine} does not run ({reason}), so nothing is watched; start {engine}"),
                 );
             }
+            memory.put_back(current);
             return Ok(published);
         }
         _ => {}
@@ -175,7 +189,9 @@ pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool)
     staging.finish(&manifest, target)?;
     swap(paths, target, &manifest)?;
     let leftovers = tidy(paths, target, &manifest, &inputs);
-    Ok(Published { leftovers, ..summary(target, Some(&manifest), true) })
+    let published = Published { leftovers, ..summary(target, Some(&manifest), true) };
+    memory.replace(paths, manifest);
+    Ok(published)
 }
 
 fn lock_file(paths: &Paths) -> PathBuf {
@@ -239,9 +255,9 @@ fn settle(
         let piece = match wish {
             _ if held.contains_key(name) => None,
             Wish::Watched(wanted) => wanted.made.take(),
-            Wish::Unchanged => published
-                .get(name)
-                .map(|entry| Piece { entry: Arc::clone(entry), origin: generation::Origin::Current }),
+            Wish::Unchanged => {
+                published.get(name).map(|entry| Piece { entry: Arc::clone(entry), origin: Origin::Current })
+            }
             Wish::Unreadable(_) | Wish::Gone { .. } | Wish::Expired { .. } => None,
         };
         new.extend(piece.map(|piece| (name.clone(), piece)));

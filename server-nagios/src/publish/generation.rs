@@ -17,37 +17,33 @@
 //!
 //! A file that is the same as in the current generation is a hard link to it: published files are never written to, so
 //! the two generations can share it, and a change of one host among ten thousand writes two files. Even twenty thousand
-//! links take a moment, so they are made after a publish, for the next one, when nobody waits. What is written is not
-//! synced file by file (20,000 times, each a commit of the file system's journal) but by one `syncfs` before the
+//! links take a moment, so they are made after a publish, for the next one, when nobody waits. What is written of many hosts is
+//! not synced file by file (20,000 times, each a commit of the file system's journal) but by one `syncfs`, before the
 //! generation gets its number: before that nobody depends on it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Permissions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use monitoring_info::host::HostName;
 use rayon::prelude::*;
 use rustix::fs::{CWD, RenameFlags};
-use serde::Serialize;
 
 use super::Error;
-use super::inputs::Source;
-use super::manifest::{ENTRIES, Entry, MANIFEST, Manifest, SOURCES};
+use super::manifest::Manifest;
 use crate::failure::FileError;
 use crate::folder;
 use crate::paths::Paths;
-use crate::target::{self, ENTRY, Engine};
+use crate::target::ENTRY;
 
 /// How many generations are kept, the current one among them.
 const KEPT: usize = 5;
 
 /// The folder of a set that is being made.
-const STAGING: &str = ".staging";
+pub(super) const STAGING: &str = ".staging";
 /// The folder of what the engine writes while it verifies.
-const SCRATCH: &str = ".scratch";
+pub(super) const SCRATCH: &str = ".scratch";
 /// What the name of the folder begins with as which the next set begins; the number of the current generation follows.
 const NEXT: &str = ".next-";
 /// The same while it is being made.
@@ -57,253 +53,7 @@ const OLD: &str = ".old-";
 /// What the engine reads of single hosts, within its folder.
 pub(super) const HOSTS: &str = "hosts";
 /// What the checking program reads.
-const DOCUMENTS: &str = "published";
-
-/// The files of what is said of the hosts of a set, open and empty: whoever it is that writes them may be root meanwhile, who
-/// is to open nothing where another account could lay a link.
-#[derive(Debug)]
-pub(super) struct Index {
-    folder: File,
-    hosts: File,
-    sources: File,
-}
-
-/// A host's part of a set.
-#[derive(Debug, Clone)]
-pub(crate) struct Piece {
-    /// What the manifest says of it.
-    pub entry: Arc<Entry>,
-    /// Where its files come from.
-    pub origin: Origin,
-}
-
-/// Where a host's files come from.
-#[derive(Debug, Clone)]
-pub(crate) enum Origin {
-    /// The current generation.
-    Current,
-    /// Rendered just now.
-    Rendered {
-        /// For the engine. Boxed, because all of them are held at once, and a text grows by doubling.
-        configuration: Box<str>,
-        /// For the checking program.
-        published: Box<[u8]>,
-    },
-}
-
-/// A set that is being made.
-#[derive(Debug)]
-pub(super) struct Staging {
-    folder: PathBuf,
-    current: PathBuf,
-    generations: PathBuf,
-    engine: &'static str,
-    scratch: PathBuf,
-    /// The current generation's hosts, of which what is the same need not be written.
-    known: BTreeMap<HostName, Arc<Entry>>,
-    placed: BTreeMap<HostName, Arc<Entry>>,
-    /// What belongs to no single host.
-    shared: BTreeSet<PathBuf>,
-    sources: BTreeMap<HostName, Source>,
-}
-
-impl Staging {
-    /// Begins a set, and removes what an interrupted publish has left.
-    pub(super) fn begin(
-        paths: &Paths,
-        engine: &'static str,
-        current: Option<&Manifest>,
-        sources: BTreeMap<HostName, Source>,
-    ) -> Result<Self, Error> {
-        let generations = paths.generations();
-        let mut staging = Self {
-            folder: generations.join(STAGING),
-            current: in_force(paths),
-            scratch: generations.join(SCRATCH),
-            generations,
-            engine,
-            known: current.map(|manifest| manifest.hosts.clone()).unwrap_or_default(),
-            placed: BTreeMap::new(),
-            shared: BTreeSet::new(),
-            sources,
-        };
-        staging.discard()?;
-        if let Some(prepared) = current.and_then(|current| prepared(&staging.generations, engine, current)) {
-            fs::rename(&prepared, &staging.folder)
-                .map_err(|source| Error::File(FileError { action: "rename", path: prepared, source }))?;
-            staging.placed.clone_from(&staging.known);
-        } else {
-            make_folders(&staging.folder, engine)?;
-        }
-        make_folder(&staging.scratch)?;
-        Ok(staging)
-    }
-
-    /// What the engine is to read.
-    pub(super) fn engine_folder(&self) -> PathBuf {
-        self.folder.join(self.engine)
-    }
-
-    /// What the engine may write to.
-    pub(super) fn scratch(&self) -> &Path {
-        &self.scratch
-    }
-
-    /// The hosts in it.
-    pub(super) fn placed(&self) -> &BTreeMap<HostName, Arc<Entry>> {
-        &self.placed
-    }
-
-    /// Puts hosts in, or takes them out. Several at once, because most of it is waiting for the file system.
-    pub(super) fn place<'a>(
-        &mut self,
-        pieces: impl IntoIterator<Item = (&'a HostName, Option<&'a Piece>)>,
-    ) -> Result<(), Error> {
-        let other: Vec<_> = pieces
-            .into_iter()
-            .filter(|(name, piece)| self.placed.get(*name) != piece.map(|piece| &piece.entry))
-            .collect();
-        other.par_iter().try_for_each(|(name, piece)| self.place_one(name, *piece))?;
-        for (name, piece) in other {
-            match piece {
-                Some(piece) => self.placed.insert(name.clone(), Arc::clone(&piece.entry)),
-                None => self.placed.remove(name),
-            };
-        }
-        Ok(())
-    }
-
-    fn place_one(&self, name: &HostName, piece: Option<&Piece>) -> Result<(), Error> {
-        if let Some(old) = self.placed.get(name) {
-            for path in [Path::new(self.engine).join(&old.path), document(name)] {
-                let path = self.folder.join(path);
-                fs::remove_file(&path)
-                    .map_err(|source| Error::File(FileError { action: "remove", path, source }))?;
-            }
-        }
-        let Some(piece) = piece else { return Ok(()) };
-        let configuration = Path::new(self.engine).join(&piece.entry.path);
-        match &piece.origin {
-            Origin::Rendered { configuration: text, published }
-                if self.known.get(name).map(|entry| &entry.digest) != Some(&piece.entry.digest) =>
-            {
-                self.write(&configuration, text.as_bytes(), 0o644)?;
-                self.write(&document(name), published, 0o640)
-            }
-            Origin::Rendered { .. } | Origin::Current => {
-                self.keep(&configuration)?;
-                self.keep(&document(name))
-            }
-        }
-    }
-
-    /// Takes a file over from the current generation.
-    fn keep(&self, path: &Path) -> Result<(), Error> {
-        let to = self.folder.join(path);
-        let from = self.current.join(path);
-        fs::hard_link(&from, &to)
-            // File systems without links, or a file with too many.
-            .or_else(|_| fs::copy(&from, &to).map(drop))
-            .map_err(|source| Error::File(FileError { action: "write", path: to, source }))
-    }
-
-    /// Writes the files that belong to no single host. Those of another attempt go, or one that is tried without would be
-    /// judged with it.
-    pub(super) fn share(&mut self, files: &[target::File]) -> Result<(), Error> {
-        let within = |file: &target::File| Path::new(self.engine).join(&file.path);
-        let shared: BTreeSet<PathBuf> = files.iter().map(within).collect();
-        for path in self.shared.difference(&shared).map(|path| self.folder.join(path)) {
-            fs::remove_file(&path)
-                .map_err(|source| Error::File(FileError { action: "remove", path, source }))?;
-        }
-        for file in files {
-            self.write(&within(file), file.text.as_bytes(), 0o644)?;
-        }
-        self.shared = shared;
-        Ok(())
-    }
-
-    /// Writes a new file, without making it durable. A file of that name goes first: it may be a link to a published
-    /// one.
-    fn write(&self, path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
-        self.create(path, mode)?.write_all(content).map_err(|source| self.failed("write", path, source))
-    }
-
-    fn create(&self, path: &Path, mode: u32) -> Result<File, Error> {
-        let fail = |source| self.failed("write", path, source);
-        let path = self.folder.join(path);
-        let create = || File::options().write(true).create_new(true).mode(mode).open(&path);
-        let file = match create() {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_file(&path).and_then(|()| create())
-            }
-            other => other,
-        }
-        .map_err(fail)?;
-        // The umask may have taken bits away that the engine's group needs.
-        file.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
-        Ok(file)
-    }
-
-    fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> Error {
-        Error::File(FileError { action, path: self.folder.join(path), source })
-    }
-
-    /// Begins to say what is said of the hosts.
-    pub(super) fn index(&self) -> Result<Index, Error> {
-        let folder = File::open(&self.folder).map_err(|source| self.failed("open", Path::new(""), source))?;
-        Ok(Index {
-            folder,
-            hosts: self.create(Path::new(ENTRIES), 0o640)?,
-            sources: self.create(Path::new(SOURCES), 0o640)?,
-        })
-    }
-
-    /// Writes the index, and makes everything so far durable. Of many hosts, the work of a moment.
-    pub(super) fn settle(&self, index: &Index) -> Result<(), Error> {
-        self.serialize(ENTRIES, &index.hosts, &self.placed)?;
-        self.serialize(SOURCES, &index.sources, &self.sources)?;
-        rustix::fs::syncfs(&index.folder).map_err(|error| self.failed("sync", Path::new(""), error.into()))
-    }
-
-    fn serialize(&self, name: &str, file: &File, document: &impl Serialize) -> Result<(), Error> {
-        let mut file = BufWriter::with_capacity(1 << 16, file);
-        serde_json::to_writer(&mut file, document)
-            .map_err(Into::into)
-            .and_then(|()| file.flush())
-            .map_err(|source| self.failed("write", Path::new(name), source))
-    }
-
-    /// Gives the [settled](Self::settle) set a number, which is durable then.
-    pub(super) fn finish(&self, manifest: &Manifest, target: &dyn Engine) -> Result<(), Error> {
-        let folder = self.generations.join(manifest.generation.to_string());
-        let there = self.engine_folder();
-        let entry = target
-            .entry(&there, &folder.join(self.engine))
-            .map_err(|source| Error::File(FileError { action: "list", path: there, source }))?;
-        let path = Path::new(ENTRY).join(&entry.path);
-        let listing = self.create(&path, 0o644)?;
-        (&listing).write_all(entry.text.as_bytes()).map_err(|source| self.failed("write", &path, source))?;
-        let document = self.create(Path::new(MANIFEST), 0o640)?;
-        self.serialize(MANIFEST, &document, manifest)?;
-        // Not all of the file system once more, which would be to wait for what others write to it.
-        for (path, made) in [(path.as_path(), &listing), (Path::new(MANIFEST), &document)] {
-            made.sync_all().map_err(|source| self.failed("sync", path, source))?;
-        }
-        for path in [Path::new(ENTRY), Path::new("")] {
-            durable::sync_folder(&self.folder.join(path))
-                .map_err(|source| self.failed("sync", path, source))?;
-        }
-        fs::rename(&self.folder, &folder)
-            .and_then(|()| durable::sync_folder(&self.generations))
-            .map_err(|source| Error::File(FileError { action: "make", path: folder, source }))
-    }
-
-    /// Removes what is not to stay.
-    pub(super) fn discard(&self) -> Result<(), Error> {
-        discard(&self.generations)
-    }
-}
+pub(super) const DOCUMENTS: &str = "published";
 
 /// A host's document for the checking program, within a generation.
 pub(super) fn document(name: &HostName) -> PathBuf {
@@ -311,7 +61,7 @@ pub(super) fn document(name: &HostName) -> PathBuf {
 }
 
 /// Makes the folders of a set.
-fn make_folders(set: &Path, engine: &str) -> Result<(), Error> {
+pub(super) fn make_folders(set: &Path, engine: &str) -> Result<(), Error> {
     for folder in [&set.join(engine).join(HOSTS), &set.join(DOCUMENTS), &set.join(ENTRY)] {
         make_folder(folder)?;
     }
@@ -319,10 +69,10 @@ fn make_folders(set: &Path, engine: &str) -> Result<(), Error> {
 }
 
 /// The folder as which the next set begins, if it is whole.
-fn prepared(generations: &Path, engine: &str, current: &Manifest) -> Option<PathBuf> {
+pub(super) fn prepared(generations: &Path, engine: &str, current: &Manifest) -> Option<PathBuf> {
     let folder = generations.join(format!("{NEXT}{}", current.generation));
     let is_whole = [folder.join(engine).join(HOSTS), folder.join(DOCUMENTS)]
-        .iter()
+        .par_iter()
         .all(|folder| fs::read_dir(folder).is_ok_and(|entries| entries.count() == current.hosts.len()));
     is_whole.then_some(folder)
 }
@@ -369,7 +119,7 @@ fn discard_leftovers(generations: &Path, current: Option<u64>) -> Result<(), Err
 
 /// Without `chmod`, which would take from it that it hands its group on, and which a unit may not ask to keep that
 /// (systemd.exec(5), `RestrictSUIDSGID=`).
-fn make_folder(path: &Path) -> Result<(), Error> {
+pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o755)
@@ -386,7 +136,7 @@ fn remove_folder(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn discard(generations: &Path) -> Result<(), Error> {
+pub(super) fn discard(generations: &Path) -> Result<(), Error> {
     remove_folder(&generations.join(STAGING))?;
     remove_folder(&generations.join(SCRATCH))
 }

@@ -14,9 +14,9 @@ use monitoring_info::host::HostName;
 use monitoring_info::registration::{Publication, Standing};
 
 use super::Error;
-use super::generation::{Origin, Piece, Staging};
 use super::inputs::Reader;
 use super::manifest::{self, Entry};
+use super::staging::{Origin, Piece, Staging};
 use super::watched::Watched;
 use crate::administrator::HostOverride;
 use crate::paths::Paths;

@@ -1,6 +1,6 @@
 //! `publish --watch`: publish whenever something has changed.
 //!
-//! Events of the file system are hints: what decides is always the whole of the inputs, compared by [`super::once`],
+//! Events of the file system are hints: what decides is always the whole of the inputs, compared by [`remembering`],
 //! which does next to nothing where nothing has changed. So a lost event costs at most the time until the next
 //! [`RECONCILE`], and an event too many costs nothing.
 
@@ -19,7 +19,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::last::LastPublish;
-use super::{Error, Published, once, stations};
+use super::memory::Memory;
+use super::{Error, Published, remembering, stations};
 use crate::configuration::Configuration;
 use crate::journal::{Level, Line};
 use crate::maintenance::downtimes::{self, Told};
@@ -60,6 +61,7 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
     let stations = Stations::begin(&context.paths, sender.clone());
     let mut watches = Watches::new(context, sender)?;
     let mut journal = Journal::default();
+    let mut memory = Memory::default();
     let mut retry = RETRY;
     let mut last = LastPublish::load(&context.paths).unwrap_or_default();
     Line::new("started").print();
@@ -70,7 +72,7 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
         let started = Instant::now();
         let wait = match &configuration {
             Ok(configuration) => {
-                let outcome = once(&context.paths, configuration, false);
+                let outcome = remembering(&mut memory, &context.paths, configuration, false);
                 journal.outcome(&outcome, started.elapsed());
                 last.at = Timestamp::now();
                 last.error = outcome.as_ref().err().map(|error| with_causes(error));
