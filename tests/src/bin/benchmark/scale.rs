@@ -258,13 +258,18 @@ pub fn change(folder: &Path) -> Result<Vec<Outcome>> {
     server.publish()?;
     server.site.start_publisher()?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for round in 0..5 {
+    // Nagios writes down what it knows every ten seconds, which takes more than one, and a round takes about as long: without
+    // a pause of another length each time, all of them would meet with that, or none.
+    let pause = |round: u32| thread::sleep(PAUSE * 3 * (round % 4));
+    for round in 0..8 {
         settled(&server)?;
+        pause(round);
         host.define("more.conf", &format!("[more]\ntype = tcp\nport = {}\n", 2000 + round))?;
         let register = host.client(&server.site, &["register"]);
         let (_, swapped) = server.swapping(|| register.expect(0), || ())?;
         ours.push(swapped.as_secs_f64());
         settled(&server)?;
+        pause(round);
         theirs.push(server.verdict()?.wall.as_secs_f64());
     }
     settled(&server)?;
