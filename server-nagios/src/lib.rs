@@ -182,9 +182,17 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Publish(_) | Command::Diff(_) => {}
         _ => identity::become_owner(&state)?,
     }
-    // The commands of a host's session read a file or two. All others may read those of ten thousand hosts, by threads whose
+    // What serves a host's session reads a file or two. All others may read those of ten thousand hosts, by threads whose
     // library would panic if there were none to be had.
-    if !matches!(cli.command, Command::Endpoint(_) | Command::AuthorizedKeys(_) | Command::Session(_)) {
+    if !matches!(
+        cli.command,
+        Command::Endpoint(_)
+            | Command::AuthorizedKeys(_)
+            | Command::Session(_)
+            | Command::EndOverdue(_)
+            | Command::Announce
+            | Command::Generate(_)
+    ) {
         rayon::ThreadPoolBuilder::new().build_global().map_err(|error| {
             anyhow!("cannot start a thread: {error}; is the number of processes limited (ulimit -u, TasksMax= of a unit)?")
         })?;

@@ -78,11 +78,11 @@ pub struct Published {
 /// # Errors
 /// Nothing was published, and the last good set stays.
 pub fn once(paths: &Paths, configuration: &Configuration, confirm_removal: bool) -> Result<Published, Error> {
-    remembering(&mut Memory::default(), paths, configuration, confirm_removal)
+    once_with(&mut Memory::default(), paths, configuration, confirm_removal)
 }
 
-/// The same, for who does so again and again.
-fn remembering(
+/// The same, by who may remember what is current.
+fn once_with(
     memory: &mut Memory,
     paths: &Paths,
     configuration: &Configuration,
@@ -187,7 +187,7 @@ fn remembering(
         left_out,
     };
     staging.finish(&manifest, target)?;
-    swap(paths, target, &manifest)?;
+    swap(paths, target, current.as_ref(), &manifest)?;
     let leftovers = tidy(paths, target, &manifest, &inputs);
     let published = Published { leftovers, ..summary(target, Some(&manifest), true) };
     memory.replace(paths, manifest);
@@ -266,8 +266,17 @@ fn settle(
 }
 
 /// Swaps a generation in, and back if the engine does not take it.
-fn swap(paths: &Paths, target: &dyn Engine, manifest: &Manifest) -> Result<(), Error> {
-    let before = generation::current_number(paths);
+fn swap(
+    paths: &Paths,
+    target: &dyn Engine,
+    current: Option<&Manifest>,
+    manifest: &Manifest,
+) -> Result<(), Error> {
+    let is_there = |number: &u64| paths.generations().join(number.to_string()).is_dir();
+    let before = generation::current_number(paths)
+        .filter(is_there)
+        // Where `current` named none, it is known all the same.
+        .or_else(|| current.map(|manifest| manifest.generation).filter(is_there));
     generation::point(paths, Some(manifest.generation))?;
     // Only now: before the first good set the link would lead nowhere.
     if let Err(sentence) = target.include() {

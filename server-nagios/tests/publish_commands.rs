@@ -68,11 +68,11 @@ fn who_waits_for_another_publish_is_told_so() {
     let site = site();
     site.register("web1.example.org", &["ssh"]);
     let other = durable::Lock::wait(&site.paths.state().join("publish.lock")).unwrap();
+    let said = site.root().join("said");
     let mut publish = command(&site, &["publish"]);
-    let mut waits = publish.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = [0; 35];
-    waits.stderr.as_mut().unwrap().read_exact(&mut said).unwrap();
-    assert_eq!(&said, b"Waiting for another publish to end.");
+    publish.stdout(Stdio::piped()).stderr(fs::File::create(&said).unwrap());
+    let mut waits = publish.spawn().unwrap();
+    wait("it says so", || fs::read_to_string(&said).unwrap() == "Waiting for another publish to end.\n");
     assert!(waits.try_wait().unwrap().is_none());
     drop(other);
     let output = waits.wait_with_output().unwrap();

@@ -5,6 +5,7 @@
 mod site;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -91,33 +92,42 @@ fn a_lost_list_of_the_hosts_loses_no_host() {
     }
 }
 
+type Replace = fn(&Path);
+
+/// What may stand in the place of `current`, and how it comes there.
+const NO_LINKS: [(&str, Replace); 5] = [
+    ("a file", |current| fs::write(current, "x").unwrap()),
+    ("a loop", |current| symlink("current", current).unwrap()),
+    ("a link that leads nowhere", |current| symlink("generations/77", current).unwrap()),
+    ("an empty folder", |current| fs::create_dir(current).unwrap()),
+    // As a copy of the state that follows links has it.
+    ("a copy", |current| {
+        let newest = current.with_file_name("generations").join("2");
+        assert!(Command::new("cp").arg("-r").args([&newest, current]).status().unwrap().success());
+    }),
+];
+
+/// A site whose `current` was replaced when two sets had been published, the second with nine hosts.
+fn without_link(replace: Replace) -> Site {
+    let site = Site::running();
+    for n in 1..=9 {
+        site.register(&format!("web{n}.example.org"), &["ssh"]);
+    }
+    site.published();
+    site.register("web9.example.org", &["ssh", "http"]);
+    site.published();
+    fs::remove_file(site.paths.current()).unwrap();
+    replace(&site.paths.current());
+    site
+}
+
 #[test]
 fn whatever_names_the_current_set_is_a_link_again_after_the_next_publish() {
-    let file = |current: &Path| fs::write(current, "x").unwrap();
-    let loops = |current: &Path| std::os::unix::fs::symlink("current", current).unwrap();
-    let empty = |current: &Path| fs::create_dir(current).unwrap();
-    // As a copy of the state that follows links has it.
-    let copied = |current: &Path| {
-        let newest = current.with_file_name("generations").join("2");
-        let copied = Command::new("cp").arg("-r").args([&newest, current]).status().unwrap();
-        assert!(copied.success() && fs::metadata(newest).unwrap().is_dir());
-    };
-    for (what, becomes) in
-        [("file", &file as &dyn Fn(&Path)), ("loop", &loops), ("empty", &empty), ("copied", &copied)]
-    {
-        let site = Site::running();
-        for n in 1..=9 {
-            site.register(&format!("web{n}.example.org"), &["ssh"]);
-        }
-        site.published();
-        site.register("web9.example.org", &["ssh", "http"]);
-        site.published();
-        let current = site.paths.current();
-        fs::remove_file(&current).unwrap();
-        becomes(&current);
+    for (what, replace) in NO_LINKS {
+        let site = without_link(replace);
         let published = site.published();
         assert_eq!((published.hosts, published.changed, published.generation), (9, true, Some(3)), "{what}");
-        assert_eq!(fs::read_link(&current).unwrap(), Path::new("generations/3"), "{what}");
+        assert_eq!(fs::read_link(site.paths.current()).unwrap(), Path::new("generations/3"), "{what}");
         assert_eq!(site.services("web9.example.org"), ["host registration", "http", "ssh"]);
         assert!(!site.published().changed);
         assert!(!site.paths.state().join(".current-new").exists());
@@ -126,18 +136,27 @@ fn whatever_names_the_current_set_is_a_link_again_after_the_next_publish() {
 
 #[test]
 fn what_vanishes_while_nothing_names_the_current_set_is_held() {
-    let site = Site::running();
-    for n in 1..=9 {
-        site.register(&format!("web{n}.example.org"), &["ssh"]);
+    for (what, replace) in NO_LINKS {
+        let site = without_link(replace);
+        for n in 1..=4 {
+            fs::remove_file(site.paths.record(&host(&format!("web{n}.example.org")))).unwrap();
+        }
+        let published = site.published();
+        assert_eq!((published.hosts, published.notes.len()), (9, 4), "{what}: {:?}", published.notes);
+        let told = publication::of(&site.paths, &host("web1.example.org")).unwrap();
+        assert_eq!(told.standing, Standing::Held);
     }
-    site.published();
-    fs::remove_file(site.paths.current()).unwrap();
-    fs::write(site.paths.current(), "x").unwrap();
-    for n in 1..=4 {
-        fs::remove_file(site.paths.record(&host(&format!("web{n}.example.org")))).unwrap();
+}
+
+#[test]
+fn a_set_that_nagios_does_not_take_while_nothing_names_the_current_one_gives_that_back() {
+    for (what, replace) in NO_LINKS {
+        let mut site = without_link(replace);
+        site.configuration.reload_command = Some("exit 3".into());
+        let told = site.refused();
+        assert!(told.contains("went back to generation 2"), "{what}: {told}");
+        assert_eq!(fs::read_link(site.paths.current()).unwrap(), Path::new("generations/2"), "{what}");
     }
-    let published = site.published();
-    assert_eq!((published.hosts, published.notes.len()), (9, 4), "{:?}", published.notes);
 }
 
 #[test]

@@ -129,9 +129,7 @@ impl Nagios {
     /// # Errors
     /// The configuration cannot be written.
     pub fn probe_nothing(&self) -> Result<()> {
-        let path = self.configuration();
-        let text = fs::read_to_string(&path)? + "execute_service_checks=0\nexecute_host_checks=0\n";
-        Ok(fs::write(&path, text)?)
+        self.set("execute_service_checks=0\nexecute_host_checks=0\n")
     }
 
     /// Has it do everything as seldom as Debian's `nagios.cfg` has it do that. A test's Nagios has minutes of a second, and
@@ -151,9 +149,7 @@ impl Nagios {
                             cached_host_check_horizon=15\n\
                             cached_service_check_horizon=15\n\
                             use_retained_scheduling_info=1\n";
-        let path = self.configuration();
-        let text = fs::read_to_string(&path)? + PACE;
-        Ok(fs::write(&path, text)?)
+        self.set(PACE)
     }
 
     /// Has it take its time, as it does where hundreds of hosts are watched: a minute of it is 20 s, and the checks are
@@ -164,8 +160,13 @@ impl Nagios {
     pub fn take_your_time(&self) -> Result<()> {
         const SLOWER: &str =
             "interval_length=20\nservice_inter_check_delay_method=s\nhost_inter_check_delay_method=s\n";
+        self.set(SLOWER)
+    }
+
+    /// Of a setting that is there twice, Nagios takes the last.
+    fn set(&self, settings: &str) -> Result<()> {
         let path = self.configuration();
-        let text = fs::read_to_string(&path)? + SLOWER;
+        let text = fs::read_to_string(&path)? + settings;
         Ok(fs::write(&path, text)?)
     }
 

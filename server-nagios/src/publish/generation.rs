@@ -17,9 +17,7 @@
 //!
 //! A file that is the same as in the current generation is a hard link to it: published files are never written to, so
 //! the two generations can share it, and a change of one host among ten thousand writes two files. Even twenty thousand
-//! links take a moment, so they are made after a publish, for the next one, when nobody waits. What is written of many hosts is
-//! not synced file by file (20,000 times, each a commit of the file system's journal) but by one `syncfs`, before the
-//! generation gets its number: before that nobody depends on it.
+//! links take a moment, so they are made after a publish, for the next one, when nobody waits.
 
 use std::fs;
 use std::io;
@@ -32,6 +30,7 @@ use rustix::fs::{CWD, RenameFlags};
 
 use super::Error;
 use super::manifest::Manifest;
+use super::recovered::folder_of_hosts;
 use crate::failure::FileError;
 use crate::folder;
 use crate::paths::Paths;
@@ -164,20 +163,29 @@ pub(super) fn current_number(paths: &Paths) -> Option<u64> {
     fs::read_link(paths.current()).ok()?.file_name()?.to_str()?.parse().ok()
 }
 
-/// The folder of the generation that is in force. Where `current` is no link, but what a copy of the state has made of one,
-/// there is one generation at most. Where it is nothing that could name one, the newest is it most likely; and who is in
-/// that one and has left is held at worst, while nobody of an empty one would be missed.
+/// The folder of the generation in force. Where a copy of the state has made a folder of `current`, it is that. Where `current`
+/// is there and names none (a file, a loop, a link that leads nowhere), it is most likely the newest: who has left since is
+/// then held, and not forgotten. Where it is missing, nothing is in force: so a first set is taken back.
 pub(super) fn in_force(paths: &Paths) -> PathBuf {
     let current = paths.current();
-    let is_none = match fs::metadata(&current) {
-        Ok(there) => !there.is_dir(),
-        Err(error) => error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()),
+    let is_set = |folder: &PathBuf| folder_of_hosts(folder).is_dir();
+    let (named, is_one) = match fs::read_link(&current) {
+        Ok(generation) => {
+            let named = paths.state().join(generation);
+            // The package's own has no hosts.
+            let is_there = named.is_dir();
+            (named, is_there)
+        }
+        Err(error) => {
+            let is_one = error.kind() == io::ErrorKind::NotFound || is_set(&current);
+            (current, is_one)
+        }
     };
-    if is_none {
-        let newest = numbers(paths).unwrap_or_default().pop();
-        return newest.map_or(current, |number| paths.generations().join(number.to_string()));
+    if is_one {
+        return named;
     }
-    fs::read_link(&current).map_or(current, |generation| paths.state().join(generation))
+    let sets = numbers(paths).unwrap_or_default().into_iter().rev();
+    sets.map(|number| paths.generations().join(number.to_string())).find(is_set).unwrap_or(named)
 }
 
 /// Makes `current` name a generation, by one rename; none: removes it.
@@ -185,20 +193,18 @@ pub(super) fn point(paths: &Paths, generation: Option<u64>) -> Result<(), Error>
     let current = paths.current();
     let fail = |source| Error::File(FileError { action: "replace", path: current.clone(), source });
     if let Some(generation) = generation {
-        let new = paths.state().join(".current-new");
-        match fs::remove_file(&new) {
-            // A folder that was `current`, as below.
-            Err(error) if error.kind() == io::ErrorKind::IsADirectory => remove_folder(&new)?,
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
-            _ => {}
-        }
-        symlink(Path::new("generations").join(generation.to_string()), &new).map_err(fail)?;
-        match fs::rename(&new, &current) {
+        // A folder that was `current`, as below, may be root's, and stay.
+        let names = [".current-new", ".current-new-2"].map(|name| paths.state().join(name));
+        let new = if remove(&names[0]).is_ok() { &names[0] } else { &names[1] };
+        remove(new).map_err(fail)?;
+        symlink(Path::new("generations").join(generation.to_string()), new).map_err(fail)?;
+        match fs::rename(new, &current) {
             // As a copy that follows links has made it.
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                rustix::fs::renameat_with(CWD, &new, CWD, &current, RenameFlags::EXCHANGE)
+                rustix::fs::renameat_with(CWD, new, CWD, &current, RenameFlags::EXCHANGE)
                     .map_err(|error| fail(error.into()))?;
-                remove_folder(&new)?;
+                // In force it is already; what is left goes with the next one.
+                let _ = remove(new);
             }
             renamed => renamed.map_err(fail)?,
         }
@@ -206,6 +212,15 @@ pub(super) fn point(paths: &Paths, generation: Option<u64>) -> Result<(), Error>
         fs::remove_file(&current).map_err(fail)?;
     }
     durable::sync_folder(&paths.state()).map_err(fail)
+}
+
+/// Removes whatever is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir_all(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 fn taken_file(paths: &Paths) -> PathBuf {

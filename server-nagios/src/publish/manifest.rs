@@ -127,7 +127,7 @@ impl Entry {
 impl Manifest {
     /// That of the current generation; none before the first.
     pub(crate) fn current(paths: &Paths) -> Result<Option<Self>, Error> {
-        // Looked up once, so that all of it is of one generation whatever is swapped meanwhile.
+        // Not looked up for each document, so that all are of one generation whatever is swapped meanwhile.
         let named = in_force(paths);
         let manifest = Self::read(&named);
         // Who was held up until it was removed looks again.
@@ -135,7 +135,8 @@ impl Manifest {
         if let Ok(Some(manifest)) = &mut manifest
             && current_number(paths) != Some(manifest.generation)
         {
-            // Whatever `current` is, the next publish makes it a link again.
+            // Whatever `current` is, the next publish makes it a link again. Who reads while another set is swapped in may come
+            // here too; but only who publishes, and has the lock, looks at the inputs.
             manifest.inputs.clear();
         }
         manifest

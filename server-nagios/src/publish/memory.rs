@@ -9,23 +9,23 @@ use super::manifest::{ENTRIES, MANIFEST, Manifest, SOURCES};
 use super::stamp::Stamp;
 use crate::paths::Paths;
 
-/// The manifest of the current generation, and of which documents it is. Whoever else publishes, or damages or restores them,
-/// leaves other ones, and it is read again.
+/// The manifest of the current generation, and from what it was read. Whoever else publishes, or damages or restores that,
+/// leaves other files, and it is read again.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    documents: Option<Documents>,
+    from: Option<ReadFrom>,
     manifest: Option<Manifest>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Documents {
+struct ReadFrom {
     /// What `current` says: where it is no link any more, the next publish makes it one.
     current: Option<u64>,
     folder: PathBuf,
     stamps: [Option<Stamp>; 3],
 }
 
-impl Documents {
+impl ReadFrom {
     fn now(paths: &Paths) -> Self {
         let folder = in_force(paths);
         let stamps = [MANIFEST, ENTRIES, SOURCES].map(|name| Stamp::of(&folder.join(name)));
@@ -37,9 +37,9 @@ impl Memory {
     /// The manifest of the current generation, taken out of the memory.
     pub(super) fn current(&mut self, paths: &Paths) -> Result<Option<Manifest>, Error> {
         // Before they are read: ones that take their place meanwhile are not what is remembered.
-        let documents = Some(Documents::now(paths));
-        let remembered = self.manifest.take().filter(|_| self.documents == documents);
-        self.documents = documents;
+        let from = Some(ReadFrom::now(paths));
+        let remembered = self.manifest.take().filter(|_| self.from == from);
+        self.from = from;
         remembered.map_or_else(|| Manifest::current(paths), |manifest| Ok(Some(manifest)))
     }
 
@@ -48,9 +48,11 @@ impl Memory {
         self.manifest = manifest;
     }
 
-    /// Remembers what has become current.
+    /// Remembers what has become current, unless somebody has made something else of it since.
     pub(super) fn replace(&mut self, paths: &Paths, manifest: Manifest) {
-        *self = Self { documents: Some(Documents::now(paths)), manifest: Some(manifest) };
+        let from = ReadFrom::now(paths);
+        let manifest = Some(manifest).filter(|manifest| from.current == Some(manifest.generation));
+        *self = Self { from: Some(from), manifest };
     }
 }
 
@@ -78,19 +80,22 @@ mod tests {
         write(1, "read");
         point(&paths, Some(1)).unwrap();
         assert_eq!(inputs(&mut memory), "read");
-        let remembered =
-            || Manifest { generation: 1, inputs: "remembered".to_owned(), ..Manifest::default() };
+        let remembered = || Manifest {
+            generation: current_number(&paths).unwrap(),
+            inputs: "remembered".to_owned(),
+            ..Manifest::default()
+        };
         for (other, read) in [
-            (&(|| write(1, "written anew")) as &dyn Fn(), "written anew"),
-            (&|| fs::remove_file(paths.generations().join("1").join(SOURCES)).unwrap(), ""),
-            (&|| fs::remove_file(paths.current()).unwrap(), ""),
+            (&(|| write(1, "written anew")) as &dyn Fn(), Some("written anew")),
+            (&|| fs::remove_file(paths.generations().join("1").join(SOURCES)).unwrap(), Some("")),
             (
                 &|| {
                     write(2, "of another publish");
                     point(&paths, Some(2)).unwrap();
                 },
-                "of another publish",
+                Some("of another publish"),
             ),
+            (&|| fs::remove_file(paths.current()).unwrap(), None),
         ] {
             memory.replace(&paths, remembered());
             assert_eq!(inputs(&mut memory), "remembered");
@@ -98,10 +103,8 @@ mod tests {
             assert_eq!(inputs(&mut memory), "remembered");
             memory.put_back(Some(remembered()));
             other();
-            assert_eq!(
-                memory.current(&paths).unwrap().map(|manifest| manifest.inputs).unwrap_or_default(),
-                read
-            );
+            let inputs = memory.current(&paths).unwrap().map(|manifest| manifest.inputs);
+            assert_eq!(inputs.as_deref(), read);
         }
     }
 }

@@ -1,4 +1,6 @@
-//! A set in the making, on disk: the files of what is placed in it, and how they become durable.
+//! A set in the making, and how it becomes durable. Nobody depends on it before it has its number, so that is done at once,
+//! while the engine judges: of few hosts by a sync of each file and folder in which there is something new, of many by one
+//! `syncfs`, because twenty thousand syncs would each be a commit of the file system's journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
@@ -22,18 +24,20 @@ use crate::paths::Paths;
 use crate::target::{self, ENTRY, Engine};
 
 /// Of so many hosts each file is synced by itself. To sync all of the file system is to wait for what others write to it, and
-/// Nagios alone writes a hundred thousand services every ten seconds.
+/// Nagios alone writes 160 MB every ten seconds of a hundred thousand services: beside it, of one host that changed, this took
+/// 0.06 to 0.15 s, and `syncfs` 0.3 to 1.7 s.
 const FEW: usize = 20;
 
-/// The files of what is said of the hosts of a set, open and empty, and what else is to be made durable: whoever it is that
-/// does it may be root meanwhile, who is to open nothing where another account could lay a link.
+/// All that is to be made durable, open: whoever it is that does it may be root meanwhile, who is to open nothing where another
+/// account could lay a link.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(super) struct Unsettled {
     folder: File,
+    /// Of what is said of the hosts, and still empty.
     hosts: File,
     sources: File,
-    /// The files and folders in which there is something new; none where those are too many to be opened each.
-    others: Option<Vec<File>>,
+    /// The other files and folders in which there is something new; none where all is new, or too much to be opened.
+    news: Option<Vec<File>>,
 }
 
 /// A host's part of a set.
@@ -221,22 +225,22 @@ impl Staging {
         Error::File(FileError { action, path: self.folder.join(path), source })
     }
 
-    /// Begins to say what is said of the hosts.
-    pub(super) fn index(&self) -> Result<Index, Error> {
+    /// Opens what is to be made durable.
+    pub(super) fn unsettled(&self) -> Result<Unsettled, Error> {
         let folder = File::open(&self.folder).map_err(|source| self.failed("open", Path::new(""), source))?;
-        Ok(Index {
+        Ok(Unsettled {
             folder,
             hosts: self.create(Path::new(ENTRIES), 0o640)?,
             sources: self.create(Path::new(SOURCES), 0o640)?,
-            others: Some(&self.touched)
-                .filter(|touched| touched.len() <= FEW)
-                .map(|touched| self.others(touched))
+            news: Some(&self.touched)
+                .filter(|touched| touched.len() <= FEW && touched.len() < self.placed.len())
+                .map(|touched| self.news(touched))
                 .transpose()?,
         })
     }
 
-    /// What is new beside the index where of these hosts alone something is.
-    fn others(&self, touched: &BTreeSet<HostName>) -> Result<Vec<File>, Error> {
+    /// What is new where of these hosts alone something is.
+    fn news(&self, touched: &BTreeSet<HostName>) -> Result<Vec<File>, Error> {
         let engine = Path::new(self.engine);
         let placed = touched.iter().filter_map(|name| self.placed.get_key_value(name));
         let files = placed.flat_map(|(name, entry)| [engine.join(&entry.path), document(name)]);
@@ -250,17 +254,17 @@ impl Staging {
             .collect()
     }
 
-    /// Writes the index, and makes everything so far durable. Of many hosts, the work of a moment.
-    pub(super) fn settle(&self, index: &Index) -> Result<(), Error> {
-        self.serialize(ENTRIES, &index.hosts, &self.placed)?;
-        self.serialize(SOURCES, &index.sources, &self.sources)?;
-        let Some(others) = &index.others else {
-            return rustix::fs::syncfs(&index.folder)
+    /// Writes what is said of the hosts, and makes everything so far durable. Of many hosts, the work of a moment.
+    pub(super) fn settle(&self, unsettled: &Unsettled) -> Result<(), Error> {
+        let Unsettled { folder, hosts, sources, news } = unsettled;
+        self.serialize(ENTRIES, hosts, &self.placed)?;
+        self.serialize(SOURCES, sources, &self.sources)?;
+        let Some(news) = news else {
+            return rustix::fs::syncfs(folder)
                 .map_err(|error| self.failed("sync", Path::new(""), error.into()));
         };
-        others
-            .iter()
-            .chain([&index.hosts, &index.sources, &index.folder])
+        news.iter()
+            .chain([hosts, sources, folder])
             .try_for_each(File::sync_all)
             .map_err(|source| self.failed("sync", Path::new(""), source))
     }

@@ -14,6 +14,7 @@ use monitoring_info::host::HostName;
 use monitoring_info::registration::{Publication, Standing};
 
 use super::Error;
+use super::generation::in_force;
 use super::inputs::Reader;
 use super::manifest::{self, Entry};
 use super::staging::{Origin, Piece, Staging};
@@ -75,6 +76,12 @@ pub(crate) fn render(target: &dyn Engine, watched: &Watched) -> Result<Piece, Er
         entry: Arc::new(Entry::of(&watched.published, &host.services, &groups, file.path, files)?),
         origin: Origin::Rendered { configuration: file.text.into(), published: published.into() },
     })
+}
+
+/// How we call a host of the administrator's. Two whose names differ in case alone are two to the engine, and one to everybody
+/// else.
+fn our_name(own: &str) -> Option<HostName> {
+    own.to_ascii_lowercase().parse().ok()
 }
 
 impl<'a> Trial<'a> {
@@ -180,9 +187,9 @@ impl<'a> Trial<'a> {
         // What is accepted has to be durable and listed anyway, and nothing else is to be done meanwhile. No file is
         // opened there: the engine may be asked by root, and who this process acts as is so for all of its threads.
         let staging = &*self.staging;
-        let index = staging.index()?;
+        let unsettled = staging.unsettled()?;
         let (verdict, settled) = thread::scope(|scope| {
-            let settling = scope.spawn(|| staging.settle(&index));
+            let settling = scope.spawn(|| staging.settle(&unsettled));
             let verdict = target.verify(Some(&staging.engine_folder()), staging.scratch());
             (verdict, settling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
@@ -252,34 +259,35 @@ impl<'a> Trial<'a> {
         }
         // Without ours, theirs are refused: they watch something more of a host of ours, say. Of the hosts that are in both,
         // the engine names one at a time. So all are left out once that may be theirs, and what is there then, is.
-        let mut left_out = Vec::new();
-        for own in self.target.suspected_hosts() {
-            let Ok(name) = own.to_ascii_lowercase().parse::<HostName>() else { continue };
-            let (wanted, published) = (self.new.remove(&name), self.old.remove(&name));
-            if wanted.is_some() || published.is_some() {
-                left_out.push((own, name, wanted, published));
-            }
-        }
-        if left_out.is_empty() {
+        let suspects: BTreeSet<HostName> =
+            self.target.suspected_hosts().iter().filter_map(|own| our_name(own)).collect();
+        let mut suspects: BTreeMap<HostName, _> = suspects
+            .into_iter()
+            .map(|name| (name.clone(), (self.new.remove(&name), self.old.remove(&name))))
+            .collect();
+        suspects.retain(|_, (wanted, published)| wanted.is_some() || published.is_some());
+        if suspects.is_empty() {
             return Ok(());
         }
         let changes = self.changes();
         self.stage(&changes, self.target, &BTreeMap::new())?;
         let set = self.staging.engine_folder();
+        // Where the whole is still refused, they are named one at a time after all.
         let there = self.target.hosts(Some(&set), self.staging.scratch())?.unwrap_or_default();
-        for (own, name, wanted, published) in left_out {
-            self.new.extend(wanted.map(|piece| (name.clone(), piece)));
-            self.old.extend(published.map(|piece| (name, piece)));
-            if there.contains(&own) {
+        for (name, (wanted, published)) in &suspects {
+            self.new.extend(wanted.clone().map(|piece| (name.clone(), piece)));
+            self.old.extend(published.clone().map(|piece| (name.clone(), piece)));
+        }
+        for own in there {
+            if our_name(&own).is_some_and(|name| suspects.contains_key(&name)) {
                 self.yield_host(&own);
             }
         }
         Ok(())
     }
 
-    /// Two hosts whose names differ in case alone are two to the engine, and one to everybody else.
     fn yield_host(&mut self, own: &str) -> bool {
-        let Ok(name) = own.to_ascii_lowercase().parse::<HostName>() else { return false };
+        let Some(name) = our_name(own) else { return false };
         let wanted = self.new.remove(&name);
         // What is published of it cannot stay either, but a set may be tried in which it does.
         let published = self.old.remove(&name);
@@ -413,7 +421,7 @@ impl<'a> Trial<'a> {
 
     /// Is a file of the administrator's to blame for what the engine refuses?
     fn blame_administrator(&mut self, changes: &BTreeSet<HostName>, verdict: &Verdict) -> Result<(), Error> {
-        let published = self.paths.current().join(self.target.name());
+        let published = in_force(self.paths).join(self.target.name());
         let alone = self.target.verify(
             Some(&published).filter(|set| set.exists()).map(PathBuf::as_path),
             self.staging.scratch(),

@@ -1,6 +1,6 @@
 //! `publish --watch`: publish whenever something has changed.
 //!
-//! Events of the file system are hints: what decides is always the whole of the inputs, compared by [`remembering`],
+//! Events of the file system are hints: what decides is always the whole of the inputs, compared by [`once_with`],
 //! which does next to nothing where nothing has changed. So a lost event costs at most the time until the next
 //! [`RECONCILE`], and an event too many costs nothing.
 
@@ -20,7 +20,7 @@ use signal_hook::iterator::Signals;
 
 use super::last::LastPublish;
 use super::memory::Memory;
-use super::{Error, Published, remembering, stations};
+use super::{Error, Published, once_with, stations};
 use crate::configuration::Configuration;
 use crate::journal::{Level, Line};
 use crate::maintenance::downtimes::{self, Told};
@@ -72,7 +72,7 @@ pub(super) fn watch(context: &Context) -> anyhow::Result<ExitCode> {
         let started = Instant::now();
         let wait = match &configuration {
             Ok(configuration) => {
-                let outcome = remembering(&mut memory, &context.paths, configuration, false);
+                let outcome = once_with(&mut memory, &context.paths, configuration, false);
                 journal.outcome(&outcome, started.elapsed());
                 last.at = Timestamp::now();
                 last.error = outcome.as_ref().err().map(|error| with_causes(error));
@@ -283,10 +283,13 @@ impl Watches {
 }
 
 /// Reading is no change, and a publish reads all of it. Nor is a hidden file, as which we and editors begin what is to take
-/// another's place: that is told of too, and a publish that had begun before would be one for nothing.
+/// another's place: that is told of too, and a publish that had begun before would be one for nothing. (What begins with two
+/// dots is what Kubernetes turns to replace all files of a folder at once.)
 fn is_change(event: &Event) -> bool {
-    let is_hidden =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let is_hidden = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.starts_with(b".") && !name.starts_with(b"..")
+    };
     // What may have been lost has no path.
     if !event.paths.is_empty() && event.paths.iter().all(is_hidden) {
         return false;

@@ -30,6 +30,7 @@ use self::process::Process;
 use self::verify::Verification;
 use crate::configuration::Configuration;
 use crate::failure::FileError;
+use crate::folder;
 use crate::identity;
 use crate::maintenance::downtimes::Downtime;
 use crate::paths::Paths;
@@ -321,9 +322,14 @@ impl Engine for Nagios {
 
     fn suspected_hosts(&self) -> BTreeSet<String> {
         let files = self.object_files();
-        // What cannot be read, or is no text, names nobody.
-        let texts = files.iter().filter_map(|file| fs::read_to_string(file).ok());
-        texts.flat_map(|text| objects::host_names(&text).map(str::to_owned).collect::<Vec<_>>()).collect()
+        // What cannot be read names nobody.
+        let texts =
+            identity::as_root(|| files.iter().filter_map(|file| folder::read(file).ok()).collect::<Vec<_>>());
+        let names = |text: Vec<u8>| {
+            let text = String::from_utf8_lossy(&text);
+            objects::host_names(&text).map(str::to_owned).collect::<Vec<_>>()
+        };
+        texts.into_iter().flat_map(names).collect()
     }
 
     fn running(&self) -> Running {

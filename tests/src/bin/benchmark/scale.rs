@@ -27,7 +27,7 @@ const HUGE: usize = 30_000;
 /// How often it is looked whether a set was swapped in.
 const LOOK: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Between one question of an administrator's and the next.
+/// A moment between two measurements, in which Nagios goes on.
 const PAUSE: Duration = Duration::from_secs(1);
 const VERDICT: &str = "nagios4 -v of the same set";
 const VERDICT_AS_A_FOLDER: &str = "nagios4 -v of it as a folder";
@@ -310,7 +310,7 @@ fn settled(server: &Server) -> Result<()> {
         let is_begun = state.join("generations").join(format!(".next-{current}")).exists();
         Ok(if taken.trim() == current && is_begun { Ok(()) } else { Err(format!("{taken} of {current}")) })
     })?;
-    thread::sleep(Duration::from_secs(1));
+    thread::sleep(PAUSE);
     Ok(())
 }
 
