@@ -41,7 +41,8 @@ fn site() -> Site {
     site
 }
 
-/// With the umask of a cautious person, root may publish: its group, which is Nagios's, reads what it makes, and nobody else gains a right.
+/// With the umask of a cautious person, root may publish: its group, which is Nagios's, reads what it makes, and nobody else
+/// gains a right.
 #[test]
 fn the_umask_of_who_publishes_closes_nothing() {
     let site = site();

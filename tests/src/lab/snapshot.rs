@@ -9,8 +9,9 @@ use super::machine::Machine;
 /// Every file with its kind, rights, owner, path and what it links to, and of the configuration what is in it. Then what
 /// dpkg, debconf, ucf and systemd hold in records of their own, the accounts, and what runs.
 ///
-/// Not compared: what every run of apt, of systemd or of a login prompt changes whatever is installed (caches, logs, lists, time stamps), and
-/// what Nagios and its mails write while they run. What has our name is listed all the same, wherever it is.
+/// Not compared: what every run of apt, of systemd or of a login prompt changes whatever is installed (caches, logs, lists,
+/// time stamps), and what Nagios and its mails write while they run. What has our name is listed all the same, wherever it
+/// is.
 const LOOK: &str = r"
 set -eu
 find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/tmp -o -path /root -o -path /srv -o \

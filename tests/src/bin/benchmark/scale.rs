@@ -258,8 +258,8 @@ pub fn change(folder: &Path) -> Result<Vec<Outcome>> {
     server.publish()?;
     server.site.start_publisher()?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    // Nagios writes down what it knows every ten seconds, which takes more than one, and a round takes about as long: without
-    // a pause of another length each time, all of them would meet with that, or none.
+    // Every ten seconds, Nagios writes down what it knows, which takes it more than a second; and a round takes about ten.
+    // Without a pause of another length each time, all of them would meet with that, or none.
     let pause = |round: u32| thread::sleep(PAUSE * 3 * (round % 4));
     for round in 0..8 {
         settled(&server)?;
