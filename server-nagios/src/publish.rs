@@ -343,7 +343,12 @@ fn catch_up(paths: &Paths, target: &dyn Engine, manifest: &Manifest) -> Result<(
 
 /// What follows a publish and is repeated by the next one: the notes' files, tombstones, old generations, what a publish
 /// that was killed has left, and the beginning of the next set.
-fn tidy<T>(paths: &Paths, target: &dyn Target, manifest: &Manifest, inputs: &Inputs<T>) -> Option<String> {
+fn tidy<T>(
+    paths: &Paths,
+    target: &(impl Target + ?Sized),
+    manifest: &Manifest,
+    inputs: &Inputs<T>,
+) -> Option<String> {
     let notes = publication::store(paths, &manifest.notes)
         .err()
         .map(|error| format!("cannot write to {}: {error}", paths.publications().display()));

@@ -379,7 +379,7 @@ fn a_publish_that_is_killed_at_any_moment_harms_nothing() {
     }
     let state: Vec<_> =
         fs::read_dir(site.paths.generations()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    let next = format!(".next-{}", site.generation().unwrap().file_name().unwrap().display());
+    let next = format!(".next-{}", site.generation().unwrap().file_name().unwrap().to_string_lossy());
     let is_meant = |name: &str| name == next || name.parse::<u64>().is_ok();
     assert!(state.iter().all(|name| is_meant(name.to_str().unwrap())), "{state:?}");
     assert!(auto_monitor_server::publication::of(&site.paths, &host("web0.example.org")).is_some());

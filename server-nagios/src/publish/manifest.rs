@@ -132,12 +132,13 @@ impl Manifest {
         let manifest = Self::read(&named);
         // Who was held up until it was removed looks again.
         let mut manifest = if named.exists() { manifest } else { Self::read(&in_force(paths)) };
-        if let Ok(Some(manifest)) = &mut manifest
-            && current_number(paths) != Some(manifest.generation)
-        {
+        match &mut manifest {
             // Whatever `current` is, the next publish makes it a link again. Who reads while another set is swapped in may come
             // here too; but only who publishes, and has the lock, looks at the inputs.
-            manifest.inputs.clear();
+            Ok(Some(manifest)) if current_number(paths) != Some(manifest.generation) => {
+                manifest.inputs.clear();
+            }
+            _ => {}
         }
         manifest
     }

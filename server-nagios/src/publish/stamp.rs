@@ -69,7 +69,7 @@ pub(super) type FileState = (Vec<u8>, Option<Stamp>);
 
 /// The files that the outcome depends on beside the registry, as they are now. To be taken before any of them is read,
 /// so that one that changes meanwhile is seen to have changed by the next publish.
-pub(super) fn file_states(target: &dyn Target) -> Vec<FileState> {
+pub(super) fn file_states(target: &(impl Target + ?Sized)) -> Vec<FileState> {
     let state = |file: PathBuf| {
         let stamp = Stamp::of(&file);
         (file.into_os_string().into_vec(), stamp)
